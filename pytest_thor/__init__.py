@@ -1,0 +1,1 @@
+"""Keep LLM inference from getting slower."""
