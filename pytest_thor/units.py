@@ -51,7 +51,7 @@ def format_significant(value: float, digits: int = 4) -> str:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
     if decimals <= 0:
-        return str(int(round(value)))
+        return str(round(value))
     return f"{value:.{decimals}f}"
 
 
@@ -67,14 +67,8 @@ def format_rate(value: float) -> str:
 
 def format_bytes(value: float) -> str:
     """Return a size in binary units: ``4.68 GiB``."""
-    size = float(value)
-    for unit in _BINARY[:-1]:
-        if abs(size) < 1024:
-            break
-        size /= 1024
-    else:
-        unit = _BINARY[-1]
-    return f"{int(size)} B" if unit == "B" else f"{size:.2f} {unit}"
+    power = min(max(int(math.log2(abs(value)) // 10), 0), len(_BINARY) - 1) if value else 0
+    return f"{value:.0f} B" if power == 0 else f"{value / 1024**power:.2f} {_BINARY[power]}"
 
 
 def format_percent(fraction: float, *, signed: bool = False) -> str:

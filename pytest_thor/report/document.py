@@ -1,0 +1,204 @@
+"""report.json: the one document that every other output is a pure function of.
+
+The classes below define it, check it when it is read back, and generate the JSON Schema that ships with the
+package. Missing is null, never 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_thor.errors import ReportError
+from pytest_thor.files import atomic_write_text
+from pytest_thor.measurement import Better
+
+SCHEMA: Literal["pytest-thor/report/1"] = "pytest-thor/report/1"
+"""The version of the format. History: 1, the first."""
+
+VerdictName = Literal[
+    "regressed", "invalid", "incomparable", "inconclusive", "no-baseline", "improved", "unchanged"
+]
+Outcome = Literal["passed", "warned", "failed", "error", "skipped"]
+Json = Any
+
+
+class _Record(BaseModel):
+    # Infinities and NaN are not JSON: they are written as the strings "Infinity" and "NaN", so that an invalid
+    # launch keeps what the engine really said.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+
+class EngineRecord(_Record):
+    """The build that measured, as it names itself."""
+
+    name: str
+    path: str
+    version: str | None = None
+    commit: str | None = None
+
+
+class LaunchRecord(_Record):
+    """One start of an engine: raw samples by metric, or why there are none."""
+
+    started_at: str = Field(description="UTC, ISO 8601")
+    duration_s: float
+    engine: EngineRecord
+    samples: dict[str, list[float]] = Field(
+        default_factory=dict, description="raw samples by metric, in its unit, in the order they were taken"
+    )
+    telemetry: dict[str, Json] | None = None
+    failure: str | None = None
+    log_tail: str | None = Field(default=None, description="the end of the engine's log, where it failed")
+    evidence: dict[str, Json] = Field(default_factory=dict, description="what else the engine reported")
+
+
+class MetricRecord(_Record):
+    """One judged metric; changes are relative (-0.05 is 5 % lower) and signed as the figure moved."""
+
+    unit: str
+    better: Better
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    baseline: float | None = None
+    change: float | None = None
+    change_low: float | None = None
+    change_high: float | None = None
+    threshold: float | None = None
+    verdict: VerdictName
+    reason: str
+    minimum_detectable_effect: float | None = None
+    limit: float | None = Field(default=None, description="what the device can reach at most")
+    efficiency: float | None = Field(default=None, description="value as a share of limit")
+
+
+class ArtifactRecord(_Record):
+    """The files that were measured."""
+
+    path: str
+    format: Literal["gguf", "hf", "synthetic"]
+    size_bytes: int | None = None
+    header_sha256: str | None = None
+    sha256: str | None = Field(default=None, description="of the whole content, where it was asked for")
+    parameters: int | None = None
+    tensor_bytes: int | None = None
+
+
+class CellRecord(_Record):
+    """One cell: what was asked, what was measured, and what was concluded."""
+
+    id: str
+    matrix: str
+    model: str
+    quant: str
+    backend: str
+    engine: str
+    workload: str
+    kind: Literal["prefill", "decode", "serving"]
+    device: str
+    location: str = Field(description="path:line of the model in the matrix")
+    outcome: Outcome
+    verdict: VerdictName | None = Field(default=None, description="null where nothing could be measured")
+    reason: str
+    parameters: dict[str, Json] = Field(default_factory=dict, description="of the workload")
+    settings: dict[str, Json] = Field(default_factory=dict, description="of the backend")
+    artifact: ArtifactRecord | None = None
+    fingerprint: dict[str, Json] | None = None
+    differences: list[str] = Field(
+        default_factory=list, description="where the fingerprint differs from the baseline's"
+    )
+    launches: list[LaunchRecord] = Field(default_factory=list)
+    metrics: dict[str, MetricRecord] = Field(default_factory=dict)
+
+
+class MatrixRecord(_Record):
+    """A matrix file that was run."""
+
+    name: str
+    path: str
+    sha256: str
+
+
+class EnvironmentRecord(_Record):
+    """The machine and the software; ``engines`` are those that measured."""
+
+    device: str
+    fingerprint: dict[str, Json]
+    power_mode: str | None = None
+    engines: list[EngineRecord] = Field(default_factory=list)
+    software: dict[str, str | None] = Field(default_factory=dict)
+
+
+class SummaryRecord(_Record):
+    """Counts, and the exit status that follows from them."""
+
+    cells: int
+    verdicts: dict[str, int]
+    outcomes: dict[str, int]
+    exit_status: int | None = None
+
+
+class ReportDocument(_Record):
+    """A whole run."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", title="pytest-thor report")
+
+    schema_: Literal["pytest-thor/report/1"] = Field(default=SCHEMA, alias="schema")
+    started_at: str
+    finished_at: str
+    environment: EnvironmentRecord
+    matrix: list[MatrixRecord]
+    summary: SummaryRecord
+    cells: list[CellRecord]
+
+
+def summarize(cells: Iterable[CellRecord], *, exit_status: int | None) -> SummaryRecord:
+    """Count cells by verdict and by outcome."""
+    cells = list(cells)
+    return SummaryRecord(
+        cells=len(cells),
+        verdicts=dict(sorted(Counter(cell.verdict for cell in cells if cell.verdict).items())),
+        outcomes=dict(sorted(Counter(cell.outcome for cell in cells).items())),
+        exit_status=exit_status,
+    )
+
+
+def engines_of(cells: Iterable[CellRecord]) -> list[EngineRecord]:
+    """Return every build that measured, once each, by name and path."""
+    seen = {
+        (launch.engine.name, launch.engine.path, launch.engine.version): launch.engine
+        for cell in cells
+        for launch in cell.launches
+    }
+    return [seen[key] for key in sorted(seen, key=str)]
+
+
+def write(report: ReportDocument, path: Path) -> None:
+    """Write report.json in one step.
+
+    Raises:
+        ReportError: the folder cannot be written.
+    """
+    text = report.model_dump_json(by_alias=True, indent=1)
+    try:
+        atomic_write_text(path, text + "\n")
+    except OSError as error:
+        raise ReportError(
+            f"{path}: cannot write the report: {error.strerror}; give another folder with --thor-report DIR"
+        ) from error
+
+
+def json_schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of report.json, as it ships in report.schema.json."""
+    schema = ReportDocument.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=2))
