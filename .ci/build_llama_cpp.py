@@ -1,0 +1,152 @@
+"""Build llama.cpp with its tools from the source package of llama-cpp-python, once, and print the wheel's path.
+
+The wheel holds the Python bindings and llama-bench, llama-server, llama-quantize and their kin. It is kept
+outside the clone, under a key of everything that shapes it: version, flags, compiler and processor.
+
+    python3 .ci/build_llama_cpp.py [--cuda-arch 110]
+
+Standard library only: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+
+VERSION = "0.3.36"
+FLAGS = (
+    "-DLLAVA_BUILD=OFF",
+    "-DLLAMA_BUILD_TOOLS=ON",
+    "-DLLAMA_BUILD_SERVER=ON",
+    "-DLLAMA_TOOLS_INSTALL=ON",
+    "-DLLAMA_USE_PREBUILT_UI=OFF",  # else the build downloads a web page's files
+    "-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib",  # the programs find their libraries wherever the wheel is installed
+)
+STEP = re.compile(r"\[(\d+)/(\d+)\]")
+
+
+def main() -> int:
+    """Build, or find what was built before; the path goes to standard output, everything else to standard error."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cuda-arch", default="", help="CUDA compute capability without the dot: 110 is Jetson Thor")
+    cuda_arch = parser.parse_args().cuda_arch
+    flags = [*FLAGS, *([f"-DCMAKE_CUDA_ARCHITECTURES={cuda_arch}", "-DGGML_CUDA=ON"] if cuda_arch else [])]
+    environment = tool_environment()
+    problem = missing_tool(cuda_arch, environment["PATH"])
+    if problem:
+        print(problem, file=sys.stderr)
+        return 1
+    folder = cache_folder() / f"llama-cpp-python-{VERSION}-{key(flags, environment)}"
+    wheel = next(folder.glob("*.whl"), None)
+    if wheel is None:
+        wheel = build(folder, flags, environment)
+    if wheel is None:
+        return 1
+    print(wheel)
+    return 0
+
+
+def tool_environment() -> dict[str, str]:
+    """Return the environment of the build: CUDA's own folder is searched even where the shell's PATH lacks it."""
+    return {**os.environ, "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/cuda/bin"])}
+
+
+def missing_tool(cuda_arch: str, path: str) -> str | None:
+    """Return one sentence about what must be installed first, or None."""
+    if not compiler(path):
+        return (
+            "No C++ compiler was found, and llama.cpp is built from source: install one "
+            "(Debian and Ubuntu: sudo apt install build-essential), then run make again."
+        )
+    if cuda_arch and not shutil.which("nvcc", path=path):
+        return (
+            f"CUDA_ARCH={cuda_arch} needs CUDA's compiler, and nvcc is neither on PATH nor in /usr/local/cuda/bin: "
+            "install the CUDA toolkit (JetPack brings it), then run make again."
+        )
+    return None
+
+
+def compiler(path: str) -> str | None:
+    """Return the C++ compiler that CMake will find."""
+    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+
+def cache_folder() -> Path:
+    """Return where wheels are kept: outside the clone, so that a fresh clone finds them."""
+    given = os.environ.get("THOR_CACHE")
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-thor"
+    return base / "wheels"
+
+
+def key(flags: list[str], environment: dict[str, str]) -> str:
+    """Return what tells two builds apart: the code is tuned to this processor, so its features belong to it."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    features = re.findall(r"^(?:flags|Features|model name|CPU part)\s*:\s*(.*)$", cpuinfo, re.MULTILINE)
+    tools = [version(compiler(environment["PATH"])), version(shutil.which("nvcc", path=environment["PATH"]))]
+    parts = [*flags, platform.machine(), *sorted(set(features)), *tools, os.environ.get("CMAKE_ARGS", "")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def version(program: str | None) -> str:
+    """Return what a program says of itself."""
+    if program is None:
+        return ""
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+
+
+def build(folder: Path, flags: list[str], environment: dict[str, str]) -> Path | None:
+    """Build into a temporary folder and move the whole into place, so that a half-built wheel is never found."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    print(f"Building llama.cpp (llama-cpp-python {VERSION}); this takes minutes, and only once.", file=sys.stderr)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        target = Path(temporary) / "wheel"
+        command = [sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--no-cache-dir"]
+        command += ["--no-binary", "llama-cpp-python", "--wheel-dir", str(target), f"llama-cpp-python=={VERSION}"]
+        arguments = " ".join([*flags, os.environ.get("CMAKE_ARGS", "")]).strip()
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**environment, "CMAKE_ARGS": arguments},
+        )
+        tail = show_progress(process)
+        if process.wait() != 0:
+            print("The build failed; the end of its log:\n", *tail, sep="", file=sys.stderr)
+            return None
+        if not folder.exists():  # another build may have come first
+            target.rename(folder)
+    return next(folder.glob("*.whl"))
+
+
+def show_progress(process: subprocess.Popen[str]) -> deque[str]:
+    """Show compile steps as they pass: one moving line on a terminal, a line in twenty elsewhere; return the log's end."""
+    assert process.stdout is not None
+    tail: deque[str] = deque(maxlen=60)
+    moving = sys.stderr.isatty()
+    for line in process.stdout:
+        tail.append(line)
+        step = STEP.search(line)
+        if step is None:
+            continue
+        done, total = int(step[1]), int(step[2])
+        if moving or done % 20 == 0 or done == total:
+            print(f"llama.cpp: compiled {done} of {total}", end="\r" if moving else "\n", file=sys.stderr, flush=True)
+    if moving:
+        print(file=sys.stderr)
+    return tail
+
+
+if __name__ == "__main__":
+    sys.exit(main())

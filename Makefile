@@ -1,0 +1,33 @@
+# make bench               set up everything, measure matrices/smoke.yaml for real, judge against baselines/
+# make test                set up everything, check formatting, lint and types, run the tests
+# make bench CUDA_ARCH=110 the same on a Jetson Thor, with llama.cpp built for its GPU
+
+PYTHON ?= python3
+CUDA_ARCH ?=
+MATRIX ?= matrices/smoke.yaml
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: bench test setup lint schemas clean
+
+bench: setup
+	$(BIN)/python -m pytest --thor-matrix $(MATRIX) --thor-update-baseline=missing $(ARGS)
+
+test: lint
+	PYTHONPATH=.venv/oldest-pytest $(BIN)/python -m pytest tests/plugin -m "not engine" -p no:cacheprovider -q
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup:
+	@$(PYTHON) .ci/setup.py --cuda-arch "$(CUDA_ARCH)"
+
+# The JSON Schemas that ship with the package, from the definitions in the code (a test checks that they are current).
+schemas: setup
+	$(BIN)/python -m pytest_thor.command schemas
+
+clean:
+	rm -rf .venv thor-report .mypy_cache .ruff_cache .pytest_cache .hypothesis
