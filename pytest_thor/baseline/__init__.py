@@ -1,0 +1,1 @@
+"""What was accepted for a cell on a device, and what makes two measurements comparable."""

@@ -1,0 +1,137 @@
+"""What a measurement was taken under: what must be equal to compare it, and what is under test.
+
+docs/baselines.md says why each field stands in its group.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pytest_thor.cell import Cell, Scalar, Setting
+from pytest_thor.measurement import EngineBuild
+
+Facts: TypeAlias = Mapping[str, Scalar]
+"""Facts by name; None is "not known", which is not the same as "there is none" (say so: ``"none"``)."""
+
+MACHINE_MUST_MATCH = frozenset({"device", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"})
+"""The facts of a machine that make it another one; all others (driver, L4T, CUDA, kernel, …) are under test."""
+
+_GROUPS = ("must_match", "under_test")
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field that is not the same now as when the baseline was taken; ``blocks`` forbids the comparison."""
+
+    field: str
+    stored: Scalar
+    current: Scalar
+    blocks: bool
+
+    def __str__(self) -> str:
+        return f"{self.field.replace('_', ' ')}: {_spoken(self.stored)} → {_spoken(self.current)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Sorted facts in two groups; made by :func:`take` or :func:`from_json`."""
+
+    must_match: tuple[tuple[str, Scalar], ...]
+    under_test: tuple[tuple[str, Scalar], ...]
+
+    def to_json(self) -> dict[str, dict[str, Scalar]]:
+        """Return it as a dictionary of two dictionaries."""
+        return {"must_match": dict(self.must_match), "under_test": dict(self.under_test)}
+
+
+def take(*, machine: Facts, model: Facts, engine: EngineBuild, cell: Cell) -> Fingerprint:
+    """Return the fingerprint of one cell's measurement.
+
+    ``machine`` holds what the host reports (:data:`MACHINE_MUST_MATCH` names those that must match; ``memory_bytes``
+    becomes ``memory_gib``, for a kernel keeps a little more or less of it to itself). ``model`` holds the identity of
+    the artifact's content, such as ``size_bytes`` and ``header_hash``. How often a workload is repeated is no
+    condition, only more samples of the same.
+    """
+    facts = dict(machine)
+    memory = facts.pop("memory_bytes", None)
+    if isinstance(memory, int | float):
+        facts["memory_gib"] = round(memory / _GIB)
+    workload = {f"workload.{name}": _scalar(value) for name, value in cell.workload.parameters}
+    repeated = {name: workload.pop(name) for name in ("workload.repetitions",) if name in workload}
+    must_match = {name: value for name, value in facts.items() if name in MACHINE_MUST_MATCH}
+    under_test = {name: value for name, value in facts.items() if name not in MACHINE_MUST_MATCH}
+    return _fingerprint(
+        must_match={
+            **must_match,
+            **{f"model.{name}": value for name, value in model.items()},
+            "engine.name": engine.name,
+            **workload,
+        },
+        under_test={
+            **under_test,
+            "engine.version": engine.version,
+            "engine.commit": engine.commit,
+            **{f"settings.{name}": _scalar(value) for name, value in cell.backend.settings},
+            **repeated,
+        },
+    )
+
+
+def from_json(data: object) -> Fingerprint:
+    """Return the fingerprint that :meth:`Fingerprint.to_json` wrote.
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    if not isinstance(data, dict) or data.keys() != set(_GROUPS):
+        raise ValueError(f"a fingerprint has the groups {' and '.join(_GROUPS)}")
+    return _fingerprint(
+        must_match=_facts(data["must_match"], "must_match"), under_test=_facts(data["under_test"], "under_test")
+    )
+
+
+def differences(stored: Fingerprint, current: Fingerprint) -> tuple[Difference, ...]:
+    """Return what differs between two fingerprints, by name, what must match first.
+
+    A fact that one side does not know (None, or not there) is named and does not block: a newer pytest-thor that
+    learns to read a field, or a sensor that fails for a day, makes no baseline worthless.
+    """
+    return (
+        *_differing(dict(stored.must_match), dict(current.must_match), block=True),
+        *_differing(dict(stored.under_test), dict(current.under_test), block=False),
+    )
+
+
+def _differing(stored: Facts, current: Facts, *, block: bool) -> Iterator[Difference]:
+    for name in sorted({*stored, *current}):
+        old, new = stored.get(name), current.get(name)
+        if (old, isinstance(old, bool)) != (new, isinstance(new, bool)):  # True is not 1
+            known = old is not None and new is not None
+            yield Difference(field=name, stored=old, current=new, blocks=block and known)
+
+
+def _facts(data: object, group: str) -> Facts:
+    if isinstance(data, dict) and all(_is_plain(value) for value in data.values()):
+        return data
+    raise ValueError(f"the fingerprint's {group} is not a table of plain values")
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | bool | None) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _fingerprint(*, must_match: Facts, under_test: Facts) -> Fingerprint:
+    return Fingerprint(must_match=tuple(sorted(must_match.items())), under_test=tuple(sorted(under_test.items())))
+
+
+def _scalar(value: Setting) -> Scalar:
+    return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def _spoken(value: Scalar) -> str:
+    return "not known" if value is None else str(value)
