@@ -1,0 +1,30 @@
+"""The end of what an engine printed, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class LogTail:
+    """Keeps the last lines that fit into ``limit`` characters."""
+
+    def __init__(self, limit: int = 8192) -> None:
+        self._limit = limit
+        self._lines: deque[str] = deque()
+        self._size = 0
+
+    def add(self, line: str) -> None:
+        """Append a line; the oldest ones make room, and a longer one loses its beginning."""
+        line = line[-self._limit :]
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while self._size > self._limit + 1:
+            self._size -= len(self._lines.popleft()) + 1
+
+    @property
+    def last(self) -> str | None:
+        """The last line that says something, or None."""
+        return next((line.strip() for line in reversed(self._lines) if line.strip()), None)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
