@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_thor.judge.compare import NO_PRIORS, SHOWN_LEVEL
+from pytest_thor.judge.metric import NO_PRIORS, SHOWN_LEVEL
 from pytest_thor.judge.plausibility import implausible
 from pytest_thor.judge.statistics import Prior, estimate_level, prior_for, summarize
 from pytest_thor.measurement import METRICS, SUMMARIES, Better, Samples
