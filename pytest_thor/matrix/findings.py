@@ -1,0 +1,34 @@
+"""Problems are collected while a matrix is read, and raised all at once."""
+
+from __future__ import annotations
+
+from pytest_thor.errors import MatrixError, Problem
+from pytest_thor.matrix.declared import Position
+
+
+class Findings:
+    """The problems of one file so far."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._found: dict[tuple[Position, str], None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, position: Position, message: str) -> None:
+        """Note a problem; the same one twice is one."""
+        self._found[position, message] = None
+
+    def take(self, other: Findings) -> None:
+        """Note everything that others found."""
+        self._found.update(other._found)
+
+    def error(self) -> MatrixError:
+        """Return everything found as one error, in the file's order."""
+        return MatrixError(
+            tuple(
+                Problem(path=self._path, line=position.line, column=position.column, message=message)
+                for position, message in sorted(self._found)
+            )
+        )
