@@ -1,0 +1,103 @@
+"""Running llama.cpp's quantizer: found, watched, and ended with everything it started."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pytest_thor.artifacts.gguf_types import FILE_TYPES
+from pytest_thor.errors import ArtifactError
+
+_TAIL_LINES = 20
+_STEP = re.compile(r"\[\s*(?P<done>\d+)/\s*(?P<all>\d+)\]")
+_BUILD = re.compile(r"(?:version: |main: build = )(?P<program>.+)|(?P<binding>llama-cpp-python .+)")
+
+
+def quantize(
+    source: Path, target: Path, quant: str, *, program: Path | None, on_progress: Callable[[str], None]
+) -> str | None:
+    """Quantize ``source`` into ``target`` and return the quantizer's build as it reports it.
+
+    ``program`` is a llama-quantize; None takes the one of the running Python's llama-cpp-python, then one on the
+    ``PATH``, then llama-cpp-python itself in a process of its own. When this returns or raises, no process is left.
+
+    Raises:
+        ArtifactError: no quantizer was found, or it failed; the end of its log is in the message.
+    """
+    number = {name: number for number, name in FILE_TYPES.items()}[quant]  # names differ here and there
+    command = [*_command(program), str(source), str(target), str(number), str(_threads())]
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    build, tenths = None, 0
+    with _started(command) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            tail.append(line.rstrip()[:500])
+            if build is None and (match := _BUILD.match(line)):
+                build = match["program"] or match["binding"]
+            if (step := _STEP.search(line)) and 10 * int(step["done"]) // int(step["all"]) > tenths:
+                tenths = 10 * int(step["done"]) // int(step["all"])
+                on_progress(f"quantizing to {quant}: {10 * tenths} %")
+        status = process.wait()
+    if status:
+        ended = f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
+        log = "\n  ".join(tail) or "(it printed nothing)"
+        raise ArtifactError(f"{command[0]} {ended} while quantizing {source.name} to {quant}:\n  {log}")
+    return build
+
+
+def _command(program: Path | None) -> list[str]:
+    if program is not None:
+        return [str(program)]
+    binding = importlib.util.find_spec("llama_cpp")
+    if binding is not None and binding.origin is not None:
+        beside = Path(binding.origin).parent.parent / "bin" / "llama-quantize"
+        if os.access(beside, os.X_OK):
+            return [str(beside)]
+    found = shutil.which("llama-quantize")
+    if found is not None:
+        return [found]
+    if binding is not None:
+        return [sys.executable, "-m", "pytest_thor.artifacts.quantize_worker"]
+    raise ArtifactError(
+        "no llama-quantize was found; `make` builds one, or install llama.cpp, "
+        "or `pip install 'pytest-thor[llama-cpp-python]'`"
+    )
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a program in a process group of its own, and end the whole group on the way out."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ArtifactError(f"{command[0]}: cannot be started: {error.strerror or error}") from None
+    with process:
+        try:
+            yield process
+        except BaseException:
+            if process.returncode is None:
+                # At once and without asking: it has nothing to save, and its output is thrown away.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
