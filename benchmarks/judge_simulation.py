@@ -2,9 +2,8 @@
 
     python benchmarks/judge_simulation.py [--runs 2000] [--seed 1]
 
-Each run draws a baseline of 5 launches and up to 5 launches of a cell whose true speed differs by a known change, with 5
-samples a launch; the cell is launched until the rule stops. One row per noise and change: the share of each verdict, and
-the mean number of launches.
+Each run draws a baseline of 5 launches, and launches of 5 samples of a cell whose true speed differs by a known change,
+until the rule stops. One row per noise and change: the share of each verdict, and the mean number of launches.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def launch(random_numbers: random.Random, *, speed: float, between: float) -> di
     return {"tg_tps": tuple(centre * math.exp(random_numbers.gauss(0, WITHIN)) for _ in range(SAMPLES))}
 
 
-def simulate(  # one row of the table
+def simulate(
     *, between: float, change: float, runs: int, seed: int, baseline_launches: int, minimum: int, maximum: int
 ) -> Rates:
     """Return how often each verdict falls when the true speed differs by ``change`` (−0.05 is 5 % slower)."""

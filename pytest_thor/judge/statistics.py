@@ -99,8 +99,8 @@ def prior_for(key: str, metric: Metric, priors: Mapping[str, Prior]) -> Prior:
 
 def geometric_mean(values: Sequence[float]) -> float:
     """Return exp of the mean log of positive values; exactly the value itself where all are equal."""
-    smallest = min(values)
-    return smallest * math.exp(_mean([math.log(value / smallest) for value in values]))
+    logs = _logs(values)
+    return min(values) * math.exp(_mean([value - min(logs) for value in logs]))
 
 
 def estimate_change(baseline: Sequence[float], values: Sequence[float], prior: Prior) -> Change:
