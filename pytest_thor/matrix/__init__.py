@@ -14,9 +14,9 @@ from pytest_thor.matrix.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pytest_thor.matrix.loader import load
-    from pytest_thor.matrix.schema import json_schema
+    from pytest_thor.matrix.schema import json_schema, schema_text
 
-__all__ = ["Matrix", "Vocabulary", "expand", "json_schema", "load"]
+__all__ = ["Matrix", "Vocabulary", "expand", "json_schema", "load", "schema_text"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are of any type
@@ -24,8 +24,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are o
         from pytest_thor.matrix.loader import load
 
         return load
-    if name == "json_schema":
-        from pytest_thor.matrix.schema import json_schema
+    if name in {"json_schema", "schema_text"}:
+        from pytest_thor.matrix import schema
 
-        return json_schema
+        return getattr(schema, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

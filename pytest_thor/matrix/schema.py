@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel
@@ -36,12 +37,21 @@ def json_schema(vocabulary: Vocabulary) -> dict[str, Any]:
         holder["properties"]["thresholds"]["propertyNames"] = {"enum": _metric_names(vocabulary)}
     for key in document["properties"]:
         document["properties"][key].pop("default", None)
+    for schema in definitions["ModelEntry"]["properties"].values():
+        _require_text(schema)
+    for schema in (document, *definitions.values()):
+        _tidy(schema)
     return {
         "$schema": _DIALECT,
         **document,
         "title": "pytest-thor matrix",
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def schema_text(vocabulary: Vocabulary) -> str:
+    """Return ``json_schema`` as the text of the shipped file, ``matrix.schema.json``."""
+    return json.dumps(json_schema(vocabulary), indent=2, ensure_ascii=False) + "\n"
 
 
 def _name_engines(backend: dict[str, Any], vocabulary: Vocabulary, references: Any) -> None:  # noqa: ANN401
@@ -61,6 +71,38 @@ def _name_architectures(schema: dict[str, Any], vocabulary: Vocabulary) -> None:
     for branch in schema["anyOf"]:
         if branch.get("type") == "string":
             branch["enum"] = sorted(vocabulary.architectures)
+
+
+def _require_text(schema: dict[str, Any]) -> None:
+    """Take the null out of an optional key: it is left out, not null."""
+    branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
+    if len(branches) == 1:
+        del schema["anyOf"], schema["default"]
+        schema.update(branches[0])
+
+
+def _tidy(schema: Any) -> None:  # noqa: ANN401 - any JSON
+    """Allow no names but good ones, drop the titles that pydantic makes out of keys, and take ``on`` as text or true.
+
+    Validators read YAML 1.1 or 1.2; to the former an unquoted ``on`` is a boolean.
+    """
+    if isinstance(schema, list):
+        for item in schema:
+            _tidy(item)
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        if {"on", "off"} <= set(_texts(schema.get("enum"))):
+            schema["enum"] = [*schema["enum"], True, False]
+            schema.pop("type", None)
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
+        for value in schema.values():
+            _tidy(value)
+
+
+def _texts(values: Any) -> list[str]:  # noqa: ANN401 - any JSON
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
 
 
 def _metric_names(vocabulary: Vocabulary) -> list[str]:
