@@ -131,7 +131,7 @@ def build(folder: Path, flags: list[str], environment: dict[str, str]) -> Path |
 
 
 def show_progress(process: subprocess.Popen[str]) -> deque[str]:
-    """Show compile steps as they pass: one moving line on a terminal, a line in twenty elsewhere; return the log's end."""
+    """Show compile steps as they pass, on one moving line or a line in twenty; return the log's end."""
     assert process.stdout is not None
     tail: deque[str] = deque(maxlen=60)
     moving = sys.stderr.isatty()

@@ -1,1 +1,41 @@
-"""Hook implementations."""
+"""The plugin's life, hook by hook.
+
+Without a matrix only the hooks at the top are there: plain pytest neither imports more nor behaves differently.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_thor import options
+
+pytest_plugins = ("pytest_thor.fixtures",)
+
+_MARKERS = (
+    "thor_cell(matrix, model, quant, backend, engine, workload, kind): set on every test of a cell; select with -m",
+    "thor_cells(**fields): measure only the cells whose fields match; patterns such as 'Q4_*' and lists are allowed",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the matrices, where any are given, and bring in the hooks that run them."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    chosen = options.read_options(config)
+    if chosen.matrices:
+        from pytest_thor.run import Run
+
+        config.pluginmanager.register(Run(config, chosen), "thor-run")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Skip a test that wants a cell where no matrix was given."""
+    if "thor_cell" in metafunc.fixturenames and not metafunc.config.pluginmanager.has_plugin("thor-run"):
+        skip = pytest.mark.skip(reason="needs a matrix: --thor-matrix PATH")
+        metafunc.parametrize("thor_cell", [pytest.param(None, id="no-matrix", marks=skip)], indirect=True)

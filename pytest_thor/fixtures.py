@@ -1,0 +1,85 @@
+"""What a test may ask for; docs/fixtures.md shows each in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_thor.cell import Cell
+    from pytest_thor.measurement import Launch
+    from pytest_thor.report.document import CellRecord
+    from pytest_thor.session import Session
+
+SESSION: pytest.StashKey[Session] = pytest.StashKey()
+"""The running session, in ``config.stash``; there when a matrix was given."""
+RECORD: pytest.StashKey[CellRecord] = pytest.StashKey()
+"""What a test measured, in ``item.stash``."""
+
+
+class ThorRun:
+    """Measures a test's cell as the bundled tests do, once: asking again returns the same."""
+
+    def __init__(self, item: pytest.Item, cell: Cell) -> None:
+        self._item = item
+        self._cell = cell
+
+    def __call__(self) -> CellRecord:
+        """Return the cell's metrics and verdict, whatever the verdict is.
+
+        The test is skipped where the engine or the model is missing, and fails where the engine did.
+        """
+        record = self._item.config.stash[SESSION].record(self._cell)
+        self._item.stash[RECORD] = record
+        if record.outcome == "skipped":
+            pytest.skip(record.reason)
+        if record.outcome == "error":
+            _fail(record.reason)
+        return record
+
+    def check(self) -> CellRecord:
+        """Measure, and fail the test where the policy says that the verdict is a failure."""
+        record = self()
+        if record.outcome == "failed":
+            _fail(record.reason)
+        return record
+
+
+@pytest.fixture
+def thor_cell(request: pytest.FixtureRequest) -> Cell:
+    """The cell of this test: one model × quant × backend × workload of the matrix."""
+    cell: Cell = request.param
+    return cell
+
+
+@pytest.fixture
+def thor_run(request: pytest.FixtureRequest, thor_cell: Cell) -> ThorRun:
+    """Measure this test's cell: ``thor_run()`` returns its metrics and verdict, ``thor_run.check()`` also fails."""
+    return ThorRun(request.node, thor_cell)
+
+
+@pytest.fixture
+def llama_bench(request: pytest.FixtureRequest, thor_cell: Cell) -> Callable[[], Launch]:
+    """Run llama-bench once for this test's cell; each call returns a new launch with its raw samples."""
+    if thor_cell.backend.engine != "llama-bench":
+        pytest.skip(f"llama_bench measures with llama-bench; {thor_cell.id} uses {thor_cell.backend.engine}")
+    session = request.config.stash[SESSION]
+
+    def launch() -> Launch:
+        from pytest_thor.errors import ArtifactMissing, EngineMissing, ThorError
+
+        try:
+            return session.launch(thor_cell)
+        except (ArtifactMissing, EngineMissing) as error:
+            pytest.skip(str(error))
+        except ThorError as error:
+            _fail(str(error))
+
+    return launch
+
+
+def _fail(reason: str) -> NoReturn:
+    __tracebackhide__ = True
+    pytest.fail(reason, pytrace=False)

@@ -1,0 +1,235 @@
+"""The command line and its ini twins, read once into one frozen record."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, cast
+
+import pytest
+
+UpdateMode: TypeAlias = Literal["missing", "accept"]
+InconclusivePolicy: TypeAlias = Literal["pass", "warn", "fail"]
+InvalidPolicy: TypeAlias = Literal["warn", "fail"]
+ListFormat: TypeAlias = Literal["text", "json"]
+
+DEFAULT_LAUNCHES = "3:5"
+_LAUNCHES = re.compile(r"(?P<minimum>\d+)(?::(?P<maximum>\d+))?")
+_PROJECT_MARKERS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", ".git")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything that the user asked for; paths are absolute."""
+
+    matrices: tuple[Path, ...]
+    matrices_from_command_line: bool
+    models: tuple[Path, ...]
+    engines: Mapping[str, Path]
+    baseline: Path | None
+    update_baseline: UpdateMode | None
+    launches: tuple[int, int]
+    inconclusive: InconclusivePolicy
+    invalid: InvalidPolicy
+    strict: bool
+    full_hash: bool
+    report: Path
+    list_format: ListFormat | None
+    cache: Path
+
+    def baseline_root(self, matrix: Path) -> Path:
+        """Return the baseline store of a matrix: the one asked for, else ``baselines/`` at its project's root."""
+        if self.baseline is not None:
+            return self.baseline
+        for folder in matrix.parents:
+            if any((folder / marker).exists() for marker in _PROJECT_MARKERS):
+                return folder / "baselines"
+        return matrix.parent / "baselines"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the command line options and the ini twin of each."""
+    group = parser.getgroup("thor", "pytest-thor: LLM inference performance")
+
+    def option(
+        flag: str,
+        help_text: str,
+        *,
+        ini: Literal["string", "bool", "linelist", "paths"],
+        **kwargs: Any,  # noqa: ANN401 - argparse's own
+    ) -> None:
+        group.addoption(flag, help=help_text, **kwargs)
+        parser.addini(flag.removeprefix("--").replace("-", "_"), help_text, type=ini)
+
+    option(
+        "--thor-matrix",
+        "the matrix (YAML) whose cells become tests; may be repeated",
+        ini="paths",
+        action="append",
+        metavar="PATH",
+    )
+    option(
+        "--thor-models",
+        "where relative artifacts are found; may be repeated (else $THOR_MODELS, else /models)",
+        ini="paths",
+        action="append",
+        metavar="DIR",
+    )
+    option(
+        "--thor-engine",
+        "which executable or Python interpreter an engine is; may be repeated",
+        ini="linelist",
+        action="append",
+        metavar="NAME=PATH",
+    )
+    option(
+        "--thor-baseline",
+        "the baseline store (default: baselines/ at the root of the matrix's project)",
+        ini="string",
+        metavar="DIR",
+    )
+    option(
+        "--thor-update-baseline",
+        "store what was measured: only where nothing is stored (missing), or also what changed (accept)",
+        ini="string",
+        nargs="?",
+        const="missing",
+        choices=("missing", "accept"),
+    )
+    option(
+        "--thor-launches",
+        f"launches per cell; the judge stops as soon as the verdict is clear (default {DEFAULT_LAUNCHES})",
+        ini="string",
+        metavar="MIN:MAX",
+    )
+    option(
+        "--thor-inconclusive",
+        "what a cell does that is too noisy to tell (default warn)",
+        ini="string",
+        choices=("pass", "warn", "fail"),
+    )
+    option(
+        "--thor-invalid",
+        "what a cell does whose figure cannot be true (default fail)",
+        ini="string",
+        choices=("warn", "fail"),
+    )
+    option(
+        "--thor-strict",
+        "a missing engine, model or baseline fails instead of skipping",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
+    option(
+        "--thor-full-hash",
+        "read every byte of the models for the fingerprint, not just size and header",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
+    option(
+        "--thor-report",
+        "where report.json and journal.jsonl go (default thor-report)",
+        ini="string",
+        metavar="DIR",
+    )
+    group.addoption(
+        "--thor-list",
+        nargs="?",
+        const="text",
+        choices=("text", "json"),
+        help="print the selected cells and stop",
+    )
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Read the options of this run.
+
+    Raises:
+        pytest.UsageError: one is malformed.
+    """
+    here = config.invocation_params.dir
+    given = config.getoption("--thor-matrix") or ()
+    matrices = tuple(here / path for path in given) or tuple(config.getini("thor_matrix"))
+    report = _text(config, "report") or "thor-report"
+    baseline = _text(config, "baseline")
+    return Options(
+        matrices=tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in matrices)),  # noqa: PTH100 - links stay
+        matrices_from_command_line=bool(given),
+        models=_model_roots(config, here),
+        engines=_engines(config, here),
+        baseline=here / baseline if baseline else None,
+        update_baseline=cast("UpdateMode | None", _choice(config, "update-baseline", ("missing", "accept"), None)),
+        launches=_launches(_text(config, "launches") or DEFAULT_LAUNCHES),
+        inconclusive=cast(InconclusivePolicy, _choice(config, "inconclusive", ("pass", "warn", "fail"), "warn")),
+        invalid=cast(InvalidPolicy, _choice(config, "invalid", ("warn", "fail"), "fail")),
+        strict=_flag(config, "strict"),
+        full_hash=_flag(config, "full-hash"),
+        report=here / report,
+        list_format=config.getoption("--thor-list"),
+        cache=_cache(),
+    )
+
+
+def _text(config: pytest.Config, name: str) -> str | None:
+    value = config.getoption(f"--thor-{name}")
+    return value if value is not None else config.getini(f"thor_{name.replace('-', '_')}") or None
+
+
+def _flag(config: pytest.Config, name: str) -> bool:
+    return bool(config.getoption(f"--thor-{name}") or config.getini(f"thor_{name.replace('-', '_')}"))
+
+
+def _choice(config: pytest.Config, name: str, choices: tuple[str, ...], default: str | None) -> str | None:
+    value = _text(config, name)
+    if value is None:
+        return default
+    if value not in choices:  # argparse checked the command line; this is the ini file's turn
+        raise pytest.UsageError(f"thor_{name.replace('-', '_')} = {value!r}: expected one of {', '.join(choices)}")
+    return value
+
+
+def _launches(text: str) -> tuple[int, int]:
+    match = _LAUNCHES.fullmatch(text.strip())
+    minimum = int(match["minimum"]) if match else 0
+    maximum = int(match["maximum"] or minimum) if match else 0
+    if not 1 <= minimum <= maximum <= 1000:
+        raise pytest.UsageError(
+            f"--thor-launches {text}: expected MIN:MAX with 1 <= MIN <= MAX <= 1000, such as {DEFAULT_LAUNCHES}"
+        )
+    return minimum, maximum
+
+
+def _model_roots(config: pytest.Config, here: Path) -> tuple[Path, ...]:
+    given = config.getoption("--thor-models")
+    if given:
+        return tuple(here / path for path in given)
+    configured = config.getini("thor_models")
+    if configured:
+        return tuple(configured)
+    environment = os.environ.get("THOR_MODELS", "")
+    return tuple(here / path for path in environment.split(os.pathsep) if path) or (Path("/models"),)
+
+
+def _engines(config: pytest.Config, here: Path) -> Mapping[str, Path]:
+    engines = {}
+    for text in [*config.getini("thor_engine"), *(config.getoption("--thor-engine") or ())]:
+        name, separator, path = text.partition("=")
+        if not (separator and name.strip() and path.strip()):
+            raise pytest.UsageError(
+                f"--thor-engine {text}: expected NAME=PATH, such as llama-bench=/opt/llama.cpp/bin/llama-bench"
+            )
+        engines[name.strip()] = here / Path(path.strip()).expanduser()
+    return MappingProxyType(engines)
+
+
+def _cache() -> Path:
+    """Return the folder for what is made once and reused: synthetic models."""
+    if given := os.environ.get("THOR_CACHE"):
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-thor"

@@ -1,0 +1,116 @@
+"""What stands between a cell and its first launch: its files, its fingerprint, and the baseline it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_thor.artifacts.discover import resolve
+from pytest_thor.artifacts.gguf_model import read_model
+from pytest_thor.artifacts.identity import content_identity
+from pytest_thor.artifacts.synthetic import make_synthetic
+from pytest_thor.baseline import store
+from pytest_thor.baseline.fingerprint import Fingerprint, differences, take
+from pytest_thor.cell import Cell, Scalar
+from pytest_thor.host.device import Device
+from pytest_thor.measure import Reference
+from pytest_thor.measurement import EngineBuild
+from pytest_thor.report.document import ArtifactRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A model's files, found or made, and the engine build that will run them."""
+
+    path: Path
+    artifact: ArtifactRecord
+    build: EngineBuild
+
+
+def prepare(
+    cell: Cell,
+    *,
+    build: EngineBuild,
+    roots: Sequence[Path],
+    cache: Path,
+    quantizer: Path | None,
+    full_hash: bool,
+    on_progress: Callable[[str], None],
+) -> Prepared:
+    """Find a cell's model under the roots, or make it where it is synthetic, and identify its content.
+
+    Raises:
+        ArtifactError: it is missing, not what it claims, or cannot be made.
+    """
+    reference = cell.artifact
+    if reference.format == "synthetic":
+        path = make_synthetic(
+            reference.location, cell.quant, cache=cache / "synthetic", quantizer=quantizer, on_progress=on_progress
+        )
+    else:
+        path = resolve(reference, roots)
+    parameters = tensor_bytes = None
+    if path.is_file():
+        model = read_model(path)
+        path, parameters, tensor_bytes = model.path, model.parameters, model.tensor_bytes
+    identity = content_identity(path, full=full_hash)
+    artifact = ArtifactRecord(
+        path=str(path),
+        format=reference.format,
+        size_bytes=identity.size_bytes,
+        header_sha256=identity.header_sha256,
+        sha256=identity.sha256,
+        parameters=parameters,
+        tensor_bytes=tensor_bytes,
+    )
+    return Prepared(path=path, artifact=artifact, build=build)
+
+
+def machine_facts(device: Device) -> Mapping[str, Scalar]:
+    """Return what a fingerprint keeps of a machine."""
+    return {
+        "device": device.slug,
+        "cpu": device.cpu,
+        "logical_cpus": device.logical_cpus,
+        "memory_bytes": device.memory_bytes,
+        "gpu": ", ".join(gpu.name for gpu in device.gpus) or "none",
+        "power_mode": device.power_mode,
+        "l4t": device.l4t,
+        "driver": device.driver,
+        "cuda": device.cuda,
+        "kernel": device.kernel,
+    }
+
+
+def fingerprint_of(cell: Cell, device: Device, prepared: Prepared) -> Fingerprint:
+    """Return what a measurement of this cell is taken under, here and now."""
+    artifact = prepared.artifact
+    return take(
+        machine=machine_facts(device),
+        model={
+            "size_bytes": artifact.size_bytes,
+            "header_sha256": artifact.header_sha256,
+            # Only where it was asked for: a hash that one side lacks is named, and does not block.
+            **({"sha256": artifact.sha256} if artifact.sha256 else {}),
+        },
+        engine=prepared.build,
+        cell=cell,
+    )
+
+
+def reference_of(root: Path, device: Device, cell: Cell, current: Fingerprint) -> Reference:
+    """Return what a cell is held against, and how that was taken differently.
+
+    Raises:
+        BaselineError: the stored file is corrupt, newer or another cell's; it is left as it is.
+    """
+    entry = store.load(root, device.slug, cell)
+    if entry is None:
+        return Reference()
+    found = differences(entry.fingerprint, current)
+    return Reference(
+        launches=entry.samples,
+        blocking=tuple(str(difference) for difference in found if difference.blocks),
+        named=tuple(str(difference) for difference in found if not difference.blocks),
+    )

@@ -1,0 +1,96 @@
+"""The whole run, gathered where pytest reports: every cell's record, the exit status, and the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from platform import python_version
+
+import pytest
+
+from pytest_thor.collection import LoadedMatrix
+from pytest_thor.host.device import identify
+from pytest_thor.preparation import machine_facts
+from pytest_thor.report.document import (
+    CellRecord,
+    EnvironmentRecord,
+    MatrixRecord,
+    ReportDocument,
+    engines_of,
+    summarize,
+)
+
+COULD_NOT_MEASURE = 8
+"""Exit status: nothing regressed, but something could not be measured."""
+ALL_SKIPPED = 9
+"""Exit status: every cell was skipped."""
+
+
+class Results:
+    """What the tests of this run reported; under pytest-xdist, of all workers."""
+
+    def __init__(self) -> None:
+        self._started_at = now()
+        self._records: dict[tuple[str, str], CellRecord] = {}
+        self._other_failures = 0
+        self._other_passes = 0
+
+    @property
+    def records(self) -> list[CellRecord]:
+        """Every cell that a test asked for, in the order of the tests."""
+        return list(self._records.values())
+
+    def add(self, report: pytest.TestReport) -> CellRecord | None:
+        """Take what a test's report carries; return its cell's record, or None where it measured none."""
+        content = getattr(report, "thor", None)
+        if content is None:
+            self._other_failures += report.failed
+            self._other_passes += report.passed and report.when == "call"
+            return None
+        record = CellRecord.model_validate(content)
+        self._records.setdefault((record.matrix, record.id), record)
+        # A user's own assertion may fail where the cell is fine.
+        self._other_failures += report.failed and record.outcome not in {"failed", "error"}
+        return record
+
+    def exit_status(self, status: int) -> int:
+        """Return pytest's exit status, told apart by what happened to the cells."""
+        if status not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            return status
+        outcomes = {record.outcome for record in self._records.values()}
+        if self._other_failures or "failed" in outcomes:
+            return status
+        if "error" in outcomes:
+            return COULD_NOT_MEASURE
+        if outcomes == {"skipped"} and not self._other_passes:
+            return ALL_SKIPPED
+        return status
+
+    def document(self, matrices: Sequence[LoadedMatrix], *, exit_status: int) -> ReportDocument:
+        """Return the report of this run."""
+        device = identify()
+        return ReportDocument(
+            started_at=self._started_at,
+            finished_at=now(),
+            environment=EnvironmentRecord(
+                device=device.slug,
+                fingerprint=dict(machine_facts(device)),
+                power_mode=device.power_mode,
+                engines=engines_of(self.records),
+                software={
+                    "python": python_version(),
+                    "platform": sys.platform,
+                    **{name: version(name) for name in ("pytest", "pytest-thor")},
+                },
+            ),
+            matrix=[MatrixRecord(name=m.name, path=str(m.path), sha256=m.sha256) for m in matrices],
+            summary=summarize(self.records, exit_status=exit_status),
+            cells=self.records,
+        )
+
+
+def now() -> str:
+    """Return the time in UTC, to the millisecond, as ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,201 @@
+"""What a person sees: live progress, one line per cell, and the summary table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from pytest_thor.units import format_duration, format_percent, format_quantity, format_rate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_thor.report.document import CellRecord, MetricRecord
+    from pytest_thor.session import Status
+
+_COLOURS: dict[str, dict[str, bool]] = {
+    "regressed": {"red": True, "bold": True},
+    "invalid": {"red": True, "bold": True},
+    "error": {"red": True},
+    "incomparable": {"yellow": True},
+    "inconclusive": {"yellow": True},
+    "skipped": {"yellow": True},
+    "no-baseline": {"cyan": True},
+    "improved": {"green": True, "bold": True},
+    "unchanged": {"green": True},
+}
+_TABLE_ROWS = 60
+"""A larger table shows only what wants attention."""
+_NOTES = 10
+
+
+def word(record: CellRecord) -> str:
+    """Return the one word for a cell: its verdict, or why it has none."""
+    return record.verdict or record.outcome
+
+
+def describe(status: Status) -> str:
+    """Return a status as one line: ``qwen3-8b-Q4_K_M-llama.cpp-tg128 · launch 2 · 40.1 tok/s · about 3 min left``."""
+    parts = [
+        status.cell.id if status.cell else None,
+        f"launch {status.launch} done" if status.launch else status.step,
+        format_rate(status.rate_tps) if status.rate_tps else None,
+        f"about {format_duration(status.left_s)} left" if status.left_s else None,
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+class Terminal:
+    """Writes through pytest's own reporter, so that colours, width and capture stay its business."""
+
+    def __init__(self, config: pytest.Config, *, id_width: int) -> None:
+        self._config = config
+        self._id_width = id_width
+        self._live = False
+
+    @property
+    def _reporter(self) -> Any:  # noqa: ANN401 - the reporter is untyped to plugins
+        return self._config.pluginmanager.get_plugin("terminalreporter")
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether each cell gets a line of its own; ``-q`` has letters and ``-v`` has words instead."""
+        return self._reporter is not None and self._config.get_verbosity() == 0
+
+    def show(self, status: Status) -> None:
+        """Show what is going on: a line that rewrites itself on a terminal, a line per launch elsewhere."""
+        if not self.has_lines:
+            return
+        text = describe(status)
+        with self._uncaptured(), self._own_line():
+            if self._reporter.isatty:
+                self._reporter.rewrite(text[: shutil.get_terminal_size().columns - 1], erase=True)
+                self._reporter.flush()
+                self._live = True
+            elif status.launch is not None or status.cell is None:
+                self._reporter.write_line(f"  {text}")
+
+    def cell(self, record: CellRecord, *, failed: bool) -> None:
+        """Write a finished cell's line; ``failed`` where its test failed, for whatever reason."""
+        if not self.has_lines:
+            return
+        said = word(record)
+        with self._own_line():
+            self._clear()
+            self._reporter.write(f"  {record.id:<{self._id_width}}  ")
+            metric = next(iter(record.metrics.values()), None)
+            if metric is None:
+                self._reporter.write(said, **_COLOURS[said])
+                self._reporter.write_line(f"  {_first_line(record.reason)}")
+                return
+            self._reporter.write(f"{_value(metric):>16}  {_change(metric):>8}  ")
+            self._reporter.write(said, **_COLOURS[said])
+            self._reporter.write_line("  test failed" if failed and record.outcome != "failed" else "")
+
+    def summary(
+        self, records: Sequence[CellRecord], *, title: str, report: Path, stored: Sequence[Path], trouble: str | None
+    ) -> None:
+        """Write the table of all cells, or of those that want attention, and what else a reader must know."""
+        reporter = self._reporter
+        if reporter is None:
+            return
+        self._clear()
+        reporter.write_sep("=", f"pytest-thor: {title}", bold=True)
+        measured = [record for record in records if record.metrics]
+        shown = measured
+        if len(measured) > _TABLE_ROWS:
+            shown = [record for record in measured if word(record) != "unchanged"][:_TABLE_ROWS]
+        if shown:
+            self._table(shown)
+        for record in [record for record in records if record.outcome == "warned"][:_NOTES]:
+            reporter.write_line(f"{record.verdict}: {record.reason}", **_COLOURS[word(record)])
+        reasons = Counter(record.reason for record in records if record.outcome == "skipped")
+        for reason, count in reasons.most_common(_NOTES):
+            reporter.write_line(f"skipped: {_cells(count)}: {reason}")
+        if len(reasons) > _NOTES:
+            reporter.write_line(f"skipped: and {_cells(sum(reasons.values()))} in all; the report names each reason")
+        counts = Counter(word(record) for record in records)
+        told = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if counts[name])
+        reporter.write_line(f"{_cells(len(records))}: {told}. Report: {report}")
+        if stored:
+            reporter.write_line(f"Baseline stored: {_cells(len(stored))} in {os.path.commonpath(stored)}")
+        if trouble:
+            reporter.write_line(f"ERROR: {trouble}", red=True, bold=True)
+
+    def _table(self, records: Sequence[CellRecord]) -> None:
+        widths = [
+            max(len(record.backend) for record in records),
+            max(len(record.workload) for record in records),
+            max((len(name) for record in records for name in record.metrics), default=0),
+        ]
+        heading = f"{'':{sum(widths) + 6}}  {'measured':>15}  {'baseline':>15}  {'change':>8}  {'95 % interval':^19}"
+        self._reporter.write_line(heading.rstrip(), bold=True)
+        for (model, quant), group in groupby(records, key=lambda record: (record.model, record.quant)):
+            self._reporter.write_line(f"{model} {quant}")
+            for record in group:
+                names = [record.backend, record.workload]
+                for name, metric in record.metrics.items():
+                    self._row([*names, name], widths, metric)
+                    names = ["", ""]
+
+    def _row(self, names: Sequence[str], widths: Sequence[int], metric: MetricRecord) -> None:
+        labels = "".join(f"  {name:<{width}}" for name, width in zip(names, widths, strict=True))
+        figures = f"  {_value(metric):>15}  {_baseline(metric):>15}  {_change(metric):>8}  {_interval(metric):^19}  "
+        self._reporter.write(labels + figures)
+        self._reporter.write_line(metric.verdict, **_COLOURS[metric.verdict])
+
+    @contextmanager
+    def _own_line(self) -> Iterator[None]:
+        """Keep pytest from naming the file anew after each of our lines."""
+        file = self._reporter.currentfspath
+        if not self._live:
+            self._reporter.ensure_newline()
+        self._reporter.currentfspath = None
+        try:
+            yield
+        finally:
+            self._reporter.currentfspath = file if not self._live else None
+
+    def _clear(self) -> None:
+        if self._live:
+            self._reporter.rewrite("", erase=True)
+            self._reporter.write("\r")
+            self._live = False
+
+    def _uncaptured(self) -> Any:  # noqa: ANN401 - the capture manager is untyped to plugins
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        return capture.global_and_fixture_disabled() if capture else nullcontext()
+
+
+def _value(metric: MetricRecord) -> str:
+    return "?" if metric.value is None else format_quantity(metric.value, metric.unit)
+
+
+def _baseline(metric: MetricRecord) -> str:
+    return "" if metric.baseline is None else format_quantity(metric.baseline, metric.unit)
+
+
+def _change(metric: MetricRecord) -> str:
+    return "" if metric.change is None else format_percent(metric.change, signed=True)
+
+
+def _interval(metric: MetricRecord) -> str:
+    if metric.change_low is None or metric.change_high is None:
+        return ""
+    low, high = (format_percent(bound, signed=True) for bound in (metric.change_low, metric.change_high))
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell" if count == 1 else f"{count} cells"
