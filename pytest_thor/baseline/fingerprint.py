@@ -110,7 +110,7 @@ def differences(stored: Fingerprint, current: Fingerprint) -> tuple[Difference, 
 def _differing(stored: Facts, current: Facts, *, block: bool) -> Iterator[Difference]:
     for name in sorted({*stored, *current}):
         old, new = stored.get(name), current.get(name)
-        if (old, isinstance(old, bool)) != (new, isinstance(new, bool)):  # True is not 1
+        if not _same(name, old, new):
             known = old is not None and new is not None
             yield Difference(field=name, stored=old, current=new, blocks=block and known)
 
@@ -123,6 +123,12 @@ def _facts(data: object, group: str) -> Facts:
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | int | bool | None) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _same(name: str, old: Scalar, new: Scalar) -> bool:
+    if name == "memory_gib" and isinstance(old, int) and isinstance(new, int):
+        return abs(old - new) <= 1  # the same memory may round to either neighbour
+    return old == new and isinstance(old, bool) == isinstance(new, bool)  # True is not 1
 
 
 def _fingerprint(*, must_match: Facts, under_test: Facts) -> Fingerprint:

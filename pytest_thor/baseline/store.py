@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from pytest_thor.baseline.entry import BaselineEntry, read_entry, write_entry
 from pytest_thor.cell import Cell
 from pytest_thor.errors import BaselineError
 from pytest_thor.files import atomic_write_text
-from pytest_thor.verdict import Judgement, Verdict
+from pytest_thor.verdict import Verdict
 
 MAX_FILE_BYTES = 64 * 2**20
 """More than any cell's samples take; a larger file is not read."""
@@ -65,21 +65,21 @@ def may_store(
     *,
     mode: Literal["missing", "accept"] | None,
     existing: BaselineEntry | None,
-    judgement: Judgement,
-    failed: bool,
+    verdicts: Iterable[Verdict],
+    failed: bool = False,
 ) -> bool:
-    """Tell whether a run may become its cell's baseline.
+    """Tell whether a run may become its cell's baseline, given the verdicts on the cell and on each of its metrics.
 
-    Never what is invalid, in any metric, or failed otherwise than by its verdict. ``missing`` stores only where
+    Never what was not judged, what is invalid in any metric, or what failed otherwise. ``missing`` stores only where
     nothing is. ``accept`` also replaces what changed or could not be compared, but keeps the stored anchor where the
     cell is unchanged: else each run could move it a little, and a slow loss would never show.
     """
-    invalid = {judgement.verdict, *(metric.verdict for metric in judgement.metrics)} & {Verdict.INVALID}
-    if mode is None or failed or invalid:
+    found = set(verdicts)
+    if mode is None or failed or not found or Verdict.INVALID in found:
         return False
     if existing is None:
         return True
-    return mode == "accept" and judgement.verdict is not Verdict.UNCHANGED
+    return mode == "accept" and found != {Verdict.UNCHANGED}
 
 
 def _read(path: Path) -> str | None:
