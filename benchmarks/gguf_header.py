@@ -24,7 +24,7 @@ from pytest_thor.artifacts.synthetic_weights import write_weights
 
 TARGET_MS = 50.0
 ROUNDS = {"pytest-thor": 5, "gguf.GGUFReader": 1}
-TURNS = 5
+TURNS = 3
 
 
 def main() -> int:

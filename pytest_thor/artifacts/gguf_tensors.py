@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from pytest_thor.artifacts.gguf_bytes import HeaderBytes, shown
 from pytest_thor.artifacts.gguf_types import GGML_TYPES
@@ -83,9 +84,9 @@ def _placed(source: HeaderBytes, tensors: list[GgufTensor]) -> tuple[GgufTensor,
     before they are known here.
     """
     ordered = sorted(tensors, key=lambda tensor: tensor.offset)
-    limits = [tensor.offset for tensor in ordered[1:]] + [source.size_bytes]
     sizes: dict[str, int] = {}
-    for tensor, limit in zip(ordered, limits, strict=True):
+    for tensor, following in zip_longest(ordered, ordered[1:]):
+        limit = following.offset if following else source.size_bytes
         size = max(limit - tensor.offset, 0) if tensor.type.startswith(_UNKNOWN) else tensor.size_bytes
         end = tensor.offset + size
         if end > source.size_bytes:
