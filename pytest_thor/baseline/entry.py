@@ -15,6 +15,7 @@ SCHEMA = "pytest-thor/baseline/1"
 """The version of the file. History: 1, the first."""
 
 _FAMILY = "pytest-thor/baseline/"
+_LONGEST_NUMBER = 400  # characters; no finite float has more before the point
 _FIELDS = {"accepted_at", "cell", "device", "fingerprint", "launches", "schema"}
 _LAUNCH_FIELDS = {"engine", "samples", "started_at"}
 _ENGINE_FIELDS = {"commit", "name", "version"}
@@ -97,7 +98,7 @@ def read_entry(text: str) -> BaselineEntry:
         ValueError: it is not whole, of another version, or not of this form; the message says where.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_not_finite)
+        data = json.loads(text, object_pairs_hook=_without_duplicates, parse_int=_whole, parse_constant=_not_finite)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not whole: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -210,6 +211,12 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
             raise ValueError(f"holds {name!r} twice")
         table[name] = value
     return table
+
+
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"holds a number of {len(text)} digits")
+    return int(text)
 
 
 def _not_finite(text: str) -> None:
