@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_thor.judge.compare import compare, incomparable, judge_cell
@@ -244,28 +244,27 @@ def test_the_verdict_does_not_depend_on_the_order(
     assert judged(decode(*shuffled), decode(*old), threshold) == judged(decode(*new), decode(*old), threshold)
 
 
-@given(old=launch_speeds, new=launch_speeds, threshold=thresholds)
+noise = st.lists(st.floats(min_value=0.99, max_value=1.01), min_size=1, max_size=6)
+small_thresholds = st.floats(min_value=0.01, max_value=0.2)
+
+
+@given(old=noise, new=noise, drop=st.floats(min_value=0, max_value=0.4), threshold=small_thresholds)
 def test_a_regression_seen_from_the_other_side_is_an_improvement(
-    old: list[float], new: list[float], threshold: float
+    old: list[float], new: list[float], drop: float, threshold: float
 ) -> None:
-    assume(verdict(old, new, threshold) is Verdict.REGRESSED)
-    assert verdict(new, old, threshold) is Verdict.IMPROVED
+    slower = [speed * (1 - drop) for speed in new]
+    regressed = verdict(old, slower, threshold) is Verdict.REGRESSED
+    assert not regressed or verdict(slower, old, threshold) is Verdict.IMPROVED
 
 
-@given(old=launch_speeds, new=launch_speeds, threshold=thresholds, wider=st.floats(min_value=1, max_value=1.9))
-def test_widening_the_threshold_never_undoes_unchanged(
-    old: list[float], new: list[float], threshold: float, wider: float
+@given(old=noise, new=noise, drop=st.floats(min_value=-0.1, max_value=0.4), threshold=small_thresholds)
+def test_widening_the_threshold_only_ever_calms(
+    old: list[float], new: list[float], drop: float, threshold: float
 ) -> None:
-    assume(verdict(old, new, threshold) is Verdict.UNCHANGED)
-    assert verdict(old, new, threshold * wider) is Verdict.UNCHANGED
-
-
-@given(old=launch_speeds, new=launch_speeds, threshold=thresholds, wider=st.floats(min_value=1, max_value=1.9))
-def test_widening_the_threshold_never_makes_a_regression(
-    old: list[float], new: list[float], threshold: float, wider: float
-) -> None:
-    assume(verdict(old, new, threshold) is not Verdict.REGRESSED)
-    assert verdict(old, new, threshold * wider) is not Verdict.REGRESSED
+    slower = [speed * (1 - drop) for speed in new]
+    narrow, wide = verdict(old, slower, threshold), verdict(old, slower, threshold * 2)
+    assert wide is Verdict.UNCHANGED or narrow is not Verdict.UNCHANGED
+    assert wide not in {Verdict.REGRESSED, Verdict.IMPROVED} or narrow is wide
 
 
 @given(speeds=launch_speeds, threshold=thresholds)
