@@ -17,6 +17,9 @@ from pytest_thor.engines.log_tail import LogTail
 from pytest_thor.engines.process import Ending, Line, run
 from pytest_thor.measurement import EngineBuild, Launch
 
+GRACE_S = 5.0
+"""Seconds that an engine has to end by itself when it is asked to."""
+
 _PROGRESS = re.compile(r"llama-bench: benchmark (\d+)/\d+: (.+)")
 _BUILD_FIELDS = ("build_commit", "build_number", "cpu_info", "gpu_info", "backends")
 
@@ -44,7 +47,7 @@ def measure(order: Order, on_progress: ProgressCallback) -> Iterator[tuple[Cell,
     process do not overlap: the first begins with the start, and holds the loading of the model.
     """
     reading = _Reading(order, on_progress)
-    events = run(order.command, timeout_s=order.timeout_s, request=order.request)
+    events = run(order.command, timeout_s=order.timeout_s, request=order.request, grace_s=GRACE_S)
     with closing(events):
         for event in events:
             if isinstance(event, Ending):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _VERSION = re.compile(r"^version:\s*(.+?)\s*$", re.MULTILINE)
-_COMMIT = re.compile(r"\b(?:commit\s+|\()([0-9a-f]{7,40})\b")
+_COMMIT = re.compile(r"(?:\bcommit\s+|\()([0-9a-f]{7,40})\b")
 
 
 def parse_version(printed: str) -> tuple[str | None, str | None]:

@@ -1,0 +1,67 @@
+"""Real engines, a model small enough for them to answer at once, and cells to measure it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import pytest
+
+from pytest_thor.artifacts.synthetic import make_synthetic
+from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.engines.llama_bench import LlamaBench
+from pytest_thor.engines.llama_cpp_python import LlamaCppPython
+from pytest_thor.errors import EngineMissing
+
+MakeCell: TypeAlias = Callable[..., Cell]
+AnyEngine = TypeVar("AnyEngine", LlamaBench, LlamaCppPython)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_synthetic("qwen3-tiny", "F16", cache=tmp_path_factory.mktemp("synthetic"))
+
+
+@pytest.fixture(scope="session")
+def llama_bench() -> LlamaBench:
+    return installed(LlamaBench())
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_python() -> LlamaCppPython:
+    return installed(LlamaCppPython())
+
+
+def installed(engine: AnyEngine) -> AnyEngine:
+    try:
+        engine.identify()
+    except EngineMissing as missing:
+        pytest.skip(str(missing))
+    return engine
+
+
+@pytest.fixture
+def tiny_cell() -> MakeCell:
+    def make(
+        n_depth: int = 0, repetitions: int = 2, settings: Mapping[str, Setting] | None = None, **tokens: int
+    ) -> Cell:
+        """A cell of ``n_prompt=8`` or ``n_gen=4``."""
+        parameters = {**tokens, "n_depth": n_depth, "repetitions": repetitions}
+        return Cell(
+            matrix="tiny",
+            matrix_path="tiny.yaml",
+            line=1,
+            model=Model(name="tiny", architecture=None),
+            quant="F16",
+            artifact=ArtifactReference(format="synthetic", location="qwen3-tiny"),
+            backend=Backend(name="cpu", engine="any", settings=tuple(sorted((settings or {}).items())), timeout_s=120),
+            workload=Workload(
+                name="-".join(f"{name}{value}" for name, value in parameters.items()),
+                kind="prefill" if "n_prompt" in tokens else "decode",
+                parameters=tuple(sorted(parameters.items())),
+            ),
+            thresholds=(),
+        )
+
+    return make

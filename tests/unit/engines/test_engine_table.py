@@ -1,0 +1,74 @@
+"""The table of engines: each row is what it says, and those that cannot measure yet say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import BaseModel
+
+from pytest_thor.engines import ENGINES
+from pytest_thor.engines.llama_bench import LlamaBench
+from pytest_thor.engines.llama_cpp_python import LlamaCppPython
+from pytest_thor.errors import EngineMissing
+
+if TYPE_CHECKING:
+    from tests.unit.engines.conftest import MakeCell
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_row_bears_its_engines_name_and_settings(name: str) -> None:
+    traits = ENGINES[name].traits
+    assert traits.name == name
+    assert traits.formats
+    assert traits.kinds
+    assert issubclass(traits.settings, BaseModel)
+    assert traits.settings.model_validate({}).model_dump(exclude_defaults=True) == {}
+
+
+@pytest.mark.parametrize("name", ["llama-server", "vllm"])
+def test_serving_engines_are_declared_and_say_that_they_do_not_measure_yet(name: str, make_cell: MakeCell) -> None:
+    engine = ENGINES[name]()
+    cells = [make_cell("decode", 8)]
+    assert engine.batches(cells) == [tuple(cells)]
+    with pytest.raises(EngineMissing, match=f"{name}: serving workloads are not measured by this version"):
+        engine.identify()
+    with pytest.raises(EngineMissing):
+        engine.launch(cells, Path("x"), print)
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+WRONG = "echo 'python3: error while loading shared libraries: libllama.so' >&2; exit 127"
+
+
+@pytest.mark.parametrize("engine", [LlamaBench, LlamaCppPython])
+def test_a_program_that_does_not_start_is_missing_with_what_it_said(
+    engine: Callable[[Path], LlamaBench | LlamaCppPython], tmp_path: Path
+) -> None:
+    with pytest.raises(EngineMissing, match=r"exit status 127.* error while loading shared libraries: libllama"):
+        engine(script(tmp_path / "program", WRONG)).identify()
+
+
+def test_another_program_is_no_llama_bench(tmp_path: Path) -> None:
+    with pytest.raises(EngineMissing, match="is no llama-bench that runs here"):
+        LlamaBench(script(tmp_path / "program", "echo hello")).identify()
+
+
+def test_a_setting_that_the_bindings_cannot_carry_is_named(tmp_path: Path, make_cell: MakeCell) -> None:
+    identity = '{"version": "0.1", "llama_version": null, "build_commit": null, "system_info": "", "settings": []}'
+    engine = LlamaCppPython(script(tmp_path / "python", f"echo '{identity}'"))
+    with pytest.raises(EngineMissing, match=r"llama-cpp-python 0\.1 .* cannot carry the setting poll, threads"):
+        engine.launch([make_cell("decode", 8, settings={"threads": 2, "poll": 0})], Path("x"), print)
+
+
+def test_one_worker_takes_any_mix_of_depths_and_repetitions(make_cell: MakeCell) -> None:
+    cells = [make_cell("decode", 8), make_cell("prefill", 8, n_depth=64), make_cell("decode", 8, repetitions=9)]
+    assert LlamaCppPython().batches(cells) == [tuple(cells)]
+    assert LlamaCppPython().batches([]) == []
