@@ -97,7 +97,7 @@ def _complaint(path: Path, faults: list[Fault]) -> str:
     advice = nearest(node.text, names) if names and isinstance(node, Leaf) and node.text else ""
     if not advice.startswith("; did"):
         advice = _unquote(node)
-    if first.type == "list_type" and isinstance(node, Leaf) and node.text:
+    if first.type in {"list_type", "tuple_type"} and isinstance(node, Leaf) and node.text:
         advice = f"; write [{_cut(node.text)}]"
     return f"{field}: expected {expected}, got {shown(node)}{advice}"
 
