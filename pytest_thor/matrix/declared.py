@@ -89,4 +89,4 @@ class Matrix:
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:
     """Tell whether a name is meant by patterns; none mean every name."""
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+    return not patterns or name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)

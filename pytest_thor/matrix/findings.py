@@ -5,6 +5,9 @@ from __future__ import annotations
 from pytest_thor.errors import MatrixError, Problem
 from pytest_thor.matrix.declared import Position
 
+MAX_TOLD = 500
+"""Problems in one error; a file with more is not a matrix, and its user's screen is spared."""
+
 
 class Findings:
     """The problems of one file so far."""
@@ -26,9 +29,12 @@ class Findings:
 
     def error(self) -> MatrixError:
         """Return everything found as one error, in the file's order."""
+        found = sorted(self._found)
+        if len(found) > MAX_TOLD:
+            found[MAX_TOLD:] = [(found[MAX_TOLD][0], f"and {len(found) - MAX_TOLD:,} more problems from here on")]
         return MatrixError(
             tuple(
                 Problem(path=self._path, line=position.line, column=position.column, message=message)
-                for position, message in sorted(self._found)
+                for position, message in found
             )
         )

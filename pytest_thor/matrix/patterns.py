@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import translate
 
 from pytest_thor.matrix.declared import matches
 from pytest_thor.matrix.findings import Findings
@@ -56,12 +58,17 @@ def check_selection(root: Node, path: Path, node: Node, declared: DeclaredNames,
         if not names:  # a complaint of its own
             continue
         for leaf in leaves(child(node, word)):
-            if isinstance(leaf.value, bool) or leaf.refused or any(matches((leaf.text,), name) for name in names):
+            if isinstance(leaf.value, bool) or leaf.refused or _means_any(leaf.text, names):
                 continue
             unmatched = True
             findings.add(leaf.position, f"no {word} is named {leaf.text!r}{nearest(leaf.text, names)}")
     if not unmatched:
         _check_pair(root, path, node, declared, findings)
+
+
+def _means_any(pattern: str, names: tuple[str, ...]) -> bool:
+    meant = re.compile(translate(pattern)).match  # once: fnmatch forgets patterns when there are many
+    return any(meant(name) for name in names)
 
 
 def _check_pair(root: Node, path: Path, node: Entries, declared: DeclaredNames, findings: Findings) -> None:

@@ -83,14 +83,17 @@ def leaves(node: Node | None) -> Iterator[Leaf]:
 
 
 def key_position(node: Node, path: Path) -> Position:
-    """Return where the last key of a path stands; of a list's item, where the item does."""
+    """Return where the last key of a path stands; of a list's item, where the item does.
+
+    Of something that is not there, it is the place of what should hold it.
+    """
     if not path:
         return Position(1, 1)
     parent = find(node, path[:-1])
     if isinstance(parent, Entries) and path[-1] in parent.keys:
         return parent.keys[str(path[-1])]
     found = find(node, path)
-    return found.position if found else Position(1, 1)
+    return found.position if found else key_position(node, path[:-1])
 
 
 def value_position(node: Node, path: Path) -> Position:

@@ -1,11 +1,16 @@
 """Every mistake in a matrix is told at once, where it stands, with what was expected."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, model_validator
+from typing_extensions import Self
 
 from pytest_thor.cell import ArtifactReference, Backend, Workload
-from pytest_thor.matrix import Matrix, expand
+from pytest_thor.errors import MatrixError
+from pytest_thor.matrix import Matrix, Vocabulary, expand, load
 
 Load = Callable[[str], Matrix]
 Problems = Callable[[str], list[str]]
@@ -108,6 +113,33 @@ def test_settings_mean_what_their_engine_wants(load_text: Load, setting: str, va
 )
 def test_settings_are_checked_by_their_engine(problems: Problems, setting: str, expected: str) -> None:
     assert problems(replaced("n_gpu_layers: 99, flash_attn: on", setting)) == [expected]
+
+
+def test_settings_that_an_engine_requires_are_missed_at_the_backend(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    class Address(BaseModel):
+        url: str
+
+    traits = replace(vocabulary.engines["llama-bench"], settings=Address)
+    path = tmp_path / "m.yaml"
+    path.write_text(replaced("  s: {engine: llama-server}\n", "  s: {engine: x}\n"))
+    with pytest.raises(MatrixError, match=r"m\.yaml:6:3: settings: the key 'url' is missing"):
+        load(path, replace(vocabulary, engines={**vocabulary.engines, "x": traits}))
+
+
+def test_what_an_engine_refuses_as_a_whole_is_told_at_its_settings(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    class Picky(BaseModel):
+        n_gpu_layers: int
+        flash_attn: str
+
+        @model_validator(mode="after")
+        def _refuse(self) -> Self:
+            raise ValueError("flash_attn needs n_gpu_layers 0")
+
+    traits = replace(vocabulary.engines["llama-bench"], settings=Picky)
+    path = tmp_path / "m.yaml"
+    path.write_text(GOOD)
+    with pytest.raises(MatrixError, match=r"m\.yaml:5:28: flash_attn needs n_gpu_layers 0"):
+        load(path, replace(vocabulary, engines={**vocabulary.engines, "llama-bench": traits}))
 
 
 @pytest.mark.parametrize(
@@ -292,6 +324,12 @@ def test_all_mistakes_are_told_at_once_in_the_files_order(problems: Problems) ->
     ]:
         text = text.replace(old, new)
     assert [problem.split(":")[0] for problem in problems(text)] == ["3", "6", "8", "11", "13"]
+
+
+def test_a_file_that_is_all_mistakes_does_not_flood_the_screen(problems: Problems) -> None:
+    told = problems("\n".join(f"k{n}: 1" for n in range(600)))
+    assert len(told) == 501
+    assert told[-1] == "497:1: and 104 more problems from here on"  # 600 keys, and four that are missing
 
 
 def test_one_mistake_does_not_draw_others_after_it(problems: Problems) -> None:

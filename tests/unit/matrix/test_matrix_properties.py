@@ -100,6 +100,7 @@ def read(text: str | bytes, vocabulary: Vocabulary) -> Matrix | None:
     return None
 
 
+@settings(deadline=None)
 @given(document=MATRICES)
 def test_expansion_is_stable_and_its_ids_are_unique(vocabulary: Vocabulary, document: dict[str, Any]) -> None:
     text = yaml.safe_dump(document, sort_keys=False)
@@ -122,6 +123,7 @@ def test_expansion_is_stable_and_its_ids_are_unique(vocabulary: Vocabulary, docu
     assert ranks == sorted(ranks)
 
 
+@settings(deadline=None)
 @given(document=MATRICES, data=st.data())
 def test_exclusion_takes_away_what_it_names_and_nothing_else(
     vocabulary: Vocabulary, document: dict[str, Any], data: st.DataObject
@@ -138,22 +140,25 @@ def test_exclusion_takes_away_what_it_names_and_nothing_else(
         assert [one.id for one in expand(less)] == [one.id for one in kept]
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_any_text_is_loaded_or_refused(vocabulary: Vocabulary, text: str) -> None:
     assert read(text, vocabulary) is None
 
 
+@settings(deadline=None)
 @given(content=st.binary())
 def test_any_bytes_are_loaded_or_refused(vocabulary: Vocabulary, content: bytes) -> None:
     assert read(content, vocabulary) is None
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="ab:{}[]-&*!|>'\"%@#?,<~ \n\t0123e.", max_size=60))
 def test_any_yaml_signs_are_loaded_or_refused(vocabulary: Vocabulary, text: str) -> None:
     assert read(text, vocabulary) is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(document=MATRICES, data=st.data())
 def test_a_matrix_with_anything_put_anywhere_is_loaded_or_refused(
     vocabulary: Vocabulary, document: dict[str, Any], data: st.DataObject
