@@ -15,7 +15,7 @@ bench: setup
 
 test: lint
 	PYTHONPATH=.venv/oldest-pytest $(BIN)/python -m pytest tests/plugin -m "not engine" -p no:cacheprovider -q
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --timeout 900 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -27,7 +27,7 @@ setup:
 
 # The JSON Schemas that ship with the package, from the definitions in the code (a test checks that they are current).
 schemas: setup
-	$(BIN)/python -m pytest_thor.command schemas
+	$(BIN)/python -m pytest_thor.schemas
 
 clean:
 	rm -rf .venv thor-report .mypy_cache .ruff_cache .pytest_cache .hypothesis

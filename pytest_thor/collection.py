@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -56,8 +55,7 @@ def load_matrices(paths: Sequence[Path]) -> tuple[LoadedMatrix, ...]:
         except MatrixError as error:
             problems.extend(str(problem) for problem in error.problems)
             continue
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        loaded.append(LoadedMatrix(path=path, name=matrix.name, sha256=digest, cells=cells))
+        loaded.append(LoadedMatrix(path=path, name=matrix.name, sha256=matrix.sha256, cells=cells))
     problems.extend(_same_names(loaded))
     if problems:
         raise pytest.UsageError(*problems)

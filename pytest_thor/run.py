@@ -48,6 +48,7 @@ class Run:
         self._session = config.stash[SESSION] = Session(self._setup(), self._terminal.show)
         self._stored: list[Path] = []
         self._trouble: str | None = None
+        self._replaces_dot = False
         self._select_matrices()
 
     def _setup(self) -> Setup:
@@ -74,9 +75,13 @@ class Run:
     def _measures(self) -> bool:
         return not self._config.option.collectonly
 
+    def _relative(self, path: Path) -> Path:
+        here = self._config.invocation_params.dir
+        return path.relative_to(here) if path.is_relative_to(here) else path
+
     def pytest_report_header(self) -> list[str]:
         """Say what will be measured."""
-        return [f"thor: {len(m.cells)} cells in {m.name} ({m.path})" for m in self._matrices.values()]
+        return [f"thor: {len(m.cells)} cells in {m.name} ({self._relative(m.path)})" for m in self._matrices.values()]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -143,13 +148,17 @@ class Run:
         content = getattr(report, "thor", None)
         if content is None:
             return None
-        if self._terminal.has_lines:
+        if self._replaces_dot:
             return report.outcome, "", ""
         said = content["verdict"] or content["outcome"]
         return report.outcome, _LETTERS[said], said.upper()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep a cell's record and show its line."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """Keep a cell's record and show its line, in place of pytest's dot."""
+        self._replaces_dot = self._terminal.has_lines
+        yield
+        self._replaces_dot = False
         record = self._results.add(report)
         if record is not None:
             self._terminal.cell(record, failed=report.failed)
@@ -184,8 +193,8 @@ class Run:
             self._terminal.summary(
                 self._results.records,
                 title=", ".join(matrix.name for matrix in self._matrices.values()),
-                report=self._options.report / "report.json",
-                stored=self._stored,
+                report=self._relative(self._options.report / "report.json"),
+                stored=[self._relative(path) for path in self._stored],
                 trouble=self._trouble,
             )
 

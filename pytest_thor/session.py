@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Literal, TypeAlias
 
 from pytest_thor.cell import Cell
@@ -54,11 +55,15 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the session is doing right now, for whoever shows it; ``left_s`` is an estimate."""
+    """What the session is doing right now, for whoever shows it.
+
+    ``launch`` is the running or, where ``finished``, the finished launch of the cell; ``left_s`` is an estimate.
+    """
 
     step: str
     cell: Cell | None = None
     launch: int | None = None
+    finished: bool = False
     rate_tps: float | None = None
     left_s: float | None = None
 
@@ -77,7 +82,9 @@ class Session:
         self._records: dict[Cell, CellRecord] = {}
         self.planned: tuple[Cell, ...] = ()
         """The cells that will be asked for, in the order of the tests."""
-        self._launches_taken = 0
+        self._expected_launches = setup.launches[0]
+        self._finished: dict[Cell, int] = {}
+        self._rates_tps: dict[Cell, float] = {}
         self._spent_s = 0.0
 
     @property
@@ -142,6 +149,8 @@ class Session:
         readable = list(references)
         if not readable:
             return
+        compared = all(reference.launches and not reference.blocking for reference in references.values())
+        self._expected_launches = self._setup.launches[0 if compared else 1]
         with exclusive(self.device.slug, on_wait=self._on_wait):
             measured = measure(
                 readable,
@@ -199,13 +208,19 @@ class Session:
         self._observer(Status(step=sentence))
 
     def _on_progress(self, progress: Progress) -> None:
+        cell = progress.cell
         self._observer(
-            Status(step=progress.step, cell=progress.cell, rate_tps=progress.rate_tps, left_s=self._left_s())
+            Status(
+                step=progress.step,
+                cell=cell,
+                launch=self._finished.get(cell, 0) + 1,
+                rate_tps=progress.rate_tps or self._rates_tps.get(cell),
+                left_s=self._left_s(),
+            )
         )
 
     def _on_launch(self, cell: Cell, number: int, launch: Launch) -> None:
         """Keep a finished launch at once: whatever happens next, it is not lost."""
-        self._launches_taken += 1
         self._spent_s += launch.duration_s
         entry = {
             "schema": JOURNAL_SCHEMA,
@@ -219,12 +234,26 @@ class Session:
             append_line(self._setup.journal, json.dumps(entry, ensure_ascii=False))
         except OSError as error:
             raise ReportError(f"{self._setup.journal}: cannot write the journal: {error.strerror}") from error
-        self._observer(Status(step="launched", cell=cell, launch=number, left_s=self._left_s()))
+        self._finished[cell] = number
+        rates = next((samples for name, samples in launch.samples.items() if name.endswith("_tps")), ())
+        if rates:
+            self._rates_tps[cell] = median(rates)
+        self._observer(
+            Status(
+                step=launch.failure or "measured",
+                cell=cell,
+                launch=number,
+                finished=True,
+                rate_tps=self._rates_tps.get(cell),
+                left_s=self._left_s(),
+            )
+        )
 
     def _left_s(self) -> float | None:
-        """Estimate the time left from the mean launch so far and the least that is still to do."""
-        if not self._launches_taken:
+        """Estimate the time left from the mean launch so far and the launches that are probably still to come."""
+        taken = sum(self._finished.values())
+        if not taken:
             return None
-        left = sum(cell not in self._records for cell in self.planned) * self._setup.launches[0]
-        current = self._launches_taken - sum(len(record.launches) for record in self._records.values())
-        return max(left - current, 0) * self._spent_s / self._launches_taken
+        current = taken - sum(self._finished.get(cell, 0) for cell in self._records)
+        left = sum(cell not in self._records for cell in self.planned) * self._expected_launches
+        return max(left - current, 0) * self._spent_s / taken

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,11 @@ def word(record: CellRecord) -> str:
 
 
 def describe(status: Status) -> str:
-    """Return a status as one line: ``qwen3-8b-Q4_K_M-llama.cpp-tg128 · launch 2 · 40.1 tok/s · about 3 min left``."""
+    """Return a status as one line: ``qwen3-8b-Q4_K_M-llama.cpp-tg128 · launch 2 · tokens 3/5 · 40.1 tok/s · …``."""
     parts = [
         status.cell.id if status.cell else None,
-        f"launch {status.launch} done" if status.launch else status.step,
+        f"launch {status.launch}" if status.launch else None,
+        status.step,
         format_rate(status.rate_tps) if status.rate_tps else None,
         f"about {format_duration(status.left_s)} left" if status.left_s else None,
     ]
@@ -74,30 +75,32 @@ class Terminal:
         if not self.has_lines:
             return
         text = describe(status)
-        with self._uncaptured(), self._own_line():
+        with self._uncaptured():
             if self._reporter.isatty:
+                self._start_line()
                 self._reporter.rewrite(text[: shutil.get_terminal_size().columns - 1], erase=True)
                 self._reporter.flush()
                 self._live = True
-            elif status.launch is not None or status.cell is None:
-                self._reporter.write_line(f"  {text}")
+            elif status.finished or status.cell is None:
+                self._start_line()
+                self._line(f"  {text}")
 
     def cell(self, record: CellRecord, *, failed: bool) -> None:
         """Write a finished cell's line; ``failed`` where its test failed, for whatever reason."""
         if not self.has_lines:
             return
         said = word(record)
-        with self._own_line():
-            self._clear()
-            self._reporter.write(f"  {record.id:<{self._id_width}}  ")
-            metric = next(iter(record.metrics.values()), None)
-            if metric is None:
-                self._reporter.write(said, **_COLOURS[said])
-                self._reporter.write_line(f"  {_first_line(record.reason)}")
-                return
+        self._clear()
+        self._start_line()
+        self._reporter.write(f"  {record.id:<{self._id_width}}  ")
+        metric = next(iter(record.metrics.values()), None)
+        if metric is not None:
             self._reporter.write(f"{_value(metric):>16}  {_change(metric):>8}  ")
-            self._reporter.write(said, **_COLOURS[said])
-            self._reporter.write_line("  test failed" if failed and record.outcome != "failed" else "")
+        self._reporter.write(said, **_COLOURS[said])
+        if metric is None:
+            self._line(f"  {_first_line(record.reason)}")
+        else:
+            self._line("  test failed" if failed and record.outcome != "failed" else "")
 
     def summary(
         self, records: Sequence[CellRecord], *, title: str, report: Path, stored: Sequence[Path], trouble: str | None
@@ -115,7 +118,7 @@ class Terminal:
         if shown:
             self._table(shown)
         for record in [record for record in records if record.outcome == "warned"][:_NOTES]:
-            reporter.write_line(f"{record.verdict}: {record.reason}", **_COLOURS[word(record)])
+            reporter.write_line(record.reason, **_COLOURS[word(record)])
         reasons = Counter(record.reason for record in records if record.outcome == "skipped")
         for reason, count in reasons.most_common(_NOTES):
             reporter.write_line(f"skipped: {_cells(count)}: {reason}")
@@ -151,17 +154,13 @@ class Terminal:
         self._reporter.write(labels + figures)
         self._reporter.write_line(metric.verdict, **_COLOURS[metric.verdict])
 
-    @contextmanager
-    def _own_line(self) -> Iterator[None]:
-        """Keep pytest from naming the file anew after each of our lines."""
-        file = self._reporter.currentfspath
-        if not self._live:
-            self._reporter.ensure_newline()
-        self._reporter.currentfspath = None
-        try:
-            yield
-        finally:
-            self._reporter.currentfspath = file if not self._live else None
+    def _start_line(self) -> None:
+        """End the line that pytest began, without making it name the file anew after ours."""
+        if not self._live and self._config.get_terminal_writer().width_of_current_line:
+            self._config.get_terminal_writer().line()
+
+    def _line(self, text: str = "", **markup: bool) -> None:
+        self._config.get_terminal_writer().line(text, **markup)
 
     def _clear(self) -> None:
         if self._live:

@@ -74,8 +74,9 @@ def format_bytes(value: float) -> str:
 def format_percent(fraction: float, *, signed: bool = False) -> str:
     """Return a fraction as a percentage with one decimal (two below 1 %): ``3.0 %``, ``-12.4 %``, ``0.42 %``."""
     percent = fraction * 100
-    decimals = 2 if abs(percent) < 0.995 and percent != 0 else 1
-    return f"{percent:{'+' if signed else ''}.{decimals}f} %"
+    decimals = 2 if 0.005 <= abs(percent) < 0.995 else 1
+    text = f"{percent:{'+' if signed else ''}.{decimals}f} %"
+    return text.replace("-0.0 %", "0.0 %").replace("+0.0 %", "0.0 %")
 
 
 def format_duration(seconds: float) -> str:

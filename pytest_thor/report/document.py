@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +21,7 @@ from pytest_thor.measurement import Better
 SCHEMA: Literal["pytest-thor/report/1"] = "pytest-thor/report/1"
 """The version of the format. History: 1, the first."""
 
-VerdictName = Literal[
-    "regressed", "invalid", "incomparable", "inconclusive", "no-baseline", "improved", "unchanged"
-]
+VerdictName = Literal["regressed", "invalid", "incomparable", "inconclusive", "no-baseline", "improved", "unchanged"]
 Outcome = Literal["passed", "warned", "failed", "error", "skipped"]
 Json = Any
 
@@ -194,11 +192,8 @@ def write(report: ReportDocument, path: Path) -> None:
         ) from error
 
 
-def json_schema() -> Mapping[str, Any]:
+def schema_text() -> str:
     """Return the JSON Schema of report.json, as it ships in report.schema.json."""
     schema = ReportDocument.model_json_schema(by_alias=True, mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2))
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,57 @@
+"""Ctrl-C or a cancelled job in mid-launch: no process is left, finished launches are kept, baselines are untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.plugin.project import FAST, PP64, Project
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that another process does; the test's own timeout is the limit."""
+    while not condition():
+        os.sched_yield()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_an_interrupted_run_leaves_nothing_behind_and_loses_nothing(project: Project, number: signal.Signals) -> None:
+    project.script(**FAST, fault="hang", after=1)
+    journal = project.root / "thor-report" / "journal.jsonl"
+    command = [sys.executable, "-m", "pytest", *project.arguments, "--thor-update-baseline=missing"]
+    process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
+    until(lambda: journal.exists() and journal.read_text().endswith("\n"))
+
+    process.send_signal(number)
+    output, _ = process.communicate()
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "KeyboardInterrupt" in output
+    assert project.engine_processes() == []
+    [entry] = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert entry["cell"] == PP64
+    assert not (project.root / "baselines").exists()
+    assert json.loads((project.root / "thor-report" / "report.json").read_text())["summary"]["exit_status"] == 2
+
+
+def test_an_engine_does_not_outlive_a_pytest_that_was_killed(project: Project) -> None:
+    project.script(**FAST, fault="ignore sigterm", after=1)
+    journal = project.root / "thor-report" / "journal.jsonl"
+    command = [sys.executable, "-m", "pytest", *project.arguments]
+    process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL)
+    until(lambda: journal.exists() and journal.read_text().endswith("\n"))
+    engines = project.engine_processes()
+    assert engines
+
+    process.kill()
+    process.wait()
+
+    _, alive = psutil.wait_procs(engines, timeout=60)
+    assert alive == []
