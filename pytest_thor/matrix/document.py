@@ -197,7 +197,7 @@ class Serving(Section):
     max_concurrency: Annotated[int, Field(ge=1, le=100_000, description="Requests at a time.")]
 
     @model_validator(mode="after")
-    def _concurrency_is_reached(self) -> Serving:
+    def _concurrency_is_reached(self) -> "Serving":
         if self.max_concurrency > self.num_prompts:
             raise ValueError(
                 f"max_concurrency {self.max_concurrency} is never reached with {self.num_prompts} prompts: "
