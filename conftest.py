@@ -9,6 +9,7 @@ from hypothesis import settings
 
 # pytester forgets what a run inside this process imported; C extensions such as PyYAML's cannot be imported twice.
 import pytest_thor.matrix.loader
+import pytest_thor.measuring
 import pytest_thor.run  # noqa: F401
 
 pytest_plugins = ["pytester"]

@@ -101,17 +101,18 @@ def parametrize(metafunc: pytest.Metafunc, matrices: Mapping[Path, LoadedMatrix]
     cells = module.matrix.cells if module else tuple(cell for m in matrices.values() for cell in m.cells)
     for mark in metafunc.definition.iter_markers("thor_cells"):
         _check_fields(mark, metafunc)
-        cells = tuple(cell for cell in cells if _matches(cell, mark.kwargs))
+        cells = _selected(cells, mark.kwargs)
     if module and not cells:
         return
     qualify = module is None and len(matrices) > 1
+    thor_cell = pytest.mark.thor_cell
     metafunc.parametrize(
         "thor_cell",
         [
             pytest.param(
                 cell,
                 id=f"{cell.matrix}/{cell.id}" if qualify else cell.id,
-                marks=pytest.mark.thor_cell(**cell.fields),
+                marks=thor_cell.with_args(**cell.fields),
             )
             for cell in cells
         ],
@@ -129,11 +130,15 @@ def _check_fields(mark: pytest.Mark, metafunc: pytest.Metafunc) -> None:
         )
 
 
-def _matches(cell: Cell, wanted: Mapping[str, Any]) -> bool:
-    return all(
-        any(fnmatchcase(cell.fields[name], pattern) for pattern in ([value] if isinstance(value, str) else value))
-        for name, value in wanted.items()
-    )
+def _selected(cells: Sequence[Cell], wanted: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """Return the cells whose fields match: each a name, a pattern, or a list of them."""
+    for name, value in wanted.items():
+        patterns = [value] if isinstance(value, str) else list(value)
+        # A field has few values: each is matched once, not once per cell.
+        present = {cell.fields[name] for cell in cells}
+        matching = {text for text in present if any(fnmatchcase(text, pattern) for pattern in patterns)}
+        cells = [cell for cell in cells if cell.fields[name] in matching]
+    return tuple(cells)
 
 
 def cell_of(item: pytest.Item) -> Cell | None:
@@ -141,6 +146,11 @@ def cell_of(item: pytest.Item) -> Cell | None:
     callspec = getattr(item, "callspec", None)
     cell = callspec.params.get("thor_cell") if callspec else None
     return cell if isinstance(cell, Cell) else None
+
+
+def cells_of(items: Iterable[pytest.Item]) -> list[Cell]:
+    """Return the cells that tests measure, once each, in the order of the tests."""
+    return list(dict.fromkeys(cell for item in items if (cell := cell_of(item))))
 
 
 def sort_by_cell(items: list[pytest.Item], matrices: Iterable[LoadedMatrix]) -> None:

@@ -57,6 +57,11 @@ def read_lines(path: Path) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
+def shown(path: Path, here: Path) -> Path:
+    """Return a path as a person standing in ``here`` reads it best."""
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def _ends_with_newline(descriptor: int) -> bool:
     return os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) == b"\n"
 
