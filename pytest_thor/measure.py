@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Engine, ProgressCallback
-from pytest_thor.judge.compare import incomparable, judge_cell
+from pytest_thor.judge.compare import doubted, incomparable, judge_cell
 from pytest_thor.judge.policy import needs_another_launch
 from pytest_thor.measurement import Launch, Samples
 from pytest_thor.verdict import Judgement
@@ -44,17 +44,20 @@ def judge(cell: Cell, launches: Sequence[Launch], reference: Reference) -> Judge
     """Return the verdict of launches that all measured."""
     samples = [launch.samples for launch in launches]
     thresholds = dict(cell.thresholds)
+    doubts = [doubt for launch in launches for doubt in launch.doubts]
     if reference.blocking:
-        return incomparable(
+        judgement = incomparable(
             title=cell.id, kind=cell.kind, thresholds=thresholds, launches=samples, differences=reference.blocking
         )
-    return judge_cell(
-        title=cell.id,
-        kind=cell.kind,
-        thresholds=thresholds,
-        baseline=list(reference.launches),
-        launches=samples,
-    )
+    else:
+        judgement = judge_cell(
+            title=cell.id,
+            kind=cell.kind,
+            thresholds=thresholds,
+            baseline=list(reference.launches),
+            launches=samples,
+        )
+    return doubted(judgement, title=cell.id, doubts=doubts)
 
 
 def measure(

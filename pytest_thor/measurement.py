@@ -70,7 +70,9 @@ class Launch:
     """What one start of an engine gave for one cell.
 
     ``failure`` is None when the cell was measured; otherwise it says why not, and ``log_tail`` holds the end of
-    what the engine printed. ``evidence`` keeps whatever else the engine reported, as JSON values.
+    what the engine printed. ``doubts`` are sentences that say why the figures cannot be what they claim (served from
+    a prefix cache, outputs cut short): any makes the cell invalid. ``evidence`` keeps whatever else the engine
+    reported, as JSON values.
     """
 
     started_at: str
@@ -79,5 +81,6 @@ class Launch:
     samples: Samples = field(default_factory=dict)
     failure: str | None = None
     log_tail: str | None = None
+    doubts: tuple[str, ...] = ()
     telemetry: Mapping[str, Any] | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)

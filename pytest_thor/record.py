@@ -30,6 +30,7 @@ def launch_record(launch: Launch) -> LaunchRecord:
         telemetry=dict(launch.telemetry) if launch.telemetry is not None else None,
         failure=launch.failure,
         log_tail=launch.log_tail,
+        doubts=list(launch.doubts),
         evidence=dict(launch.evidence),
     )
 

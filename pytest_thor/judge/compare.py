@@ -80,6 +80,17 @@ def incomparable(
     return Judgement(verdict=verdict, reason=reasons.paragraph(title, verdict, metrics, footing), metrics=metrics)
 
 
+def doubted(judgement: Judgement, *, title: str, doubts: Sequence[str]) -> Judgement:
+    """Return the judgement, or that it is invalid where a launch gave reason to disbelieve its own figures."""
+    if not doubts:
+        return judgement
+    told = "; ".join(dict.fromkeys(doubts))
+    metrics = tuple(replace(metric, verdict=Verdict.INVALID, reason=told) for metric in judgement.metrics)
+    return Judgement(
+        verdict=Verdict.INVALID, reason=f"{title} is invalid. {told[:1].upper()}{told[1:]}.", metrics=metrics
+    )
+
+
 def _not_compared(
     metric: MetricJudgement, kind: Kind, thresholds: Mapping[str, float], launches: int
 ) -> MetricJudgement:

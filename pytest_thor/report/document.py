@@ -53,6 +53,7 @@ class LaunchRecord(_Record):
     telemetry: dict[str, Json] | None = None
     failure: str | None = None
     log_tail: str | None = Field(default=None, description="the end of the engine's log, where it failed")
+    doubts: list[str] = Field(default_factory=list, description="why the figures cannot be what they claim")
     evidence: dict[str, Json] = Field(default_factory=dict, description="what else the engine reported")
 
 
