@@ -71,7 +71,7 @@ def identify(root: Path = Path("/")) -> Device:
 
 
 def _slug(name: str) -> str:
-    words = re.findall(r"[a-z0-9.]+", _BOILERPLATE.sub(" ", name).lower())
+    words = re.findall(r"[a-z0-9]+(?:\.[a-z0-9]+)*", _BOILERPLATE.sub(" ", name).lower())
     return "-".join(words) or "unknown"
 
 

@@ -1,0 +1,125 @@
+"""What machine this is, read from a tree of files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_thor.host.device import identify
+from pytest_thor.host.lock import exclusive
+
+THOR = {
+    "proc/device-tree/model": "NVIDIA Jetson AGX Thor Developer Kit\0",
+    "proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd83\n",
+    "proc/meminfo": "MemTotal:       128790528 kB\nMemFree:  1 kB\n",
+    "etc/nv_tegra_release": "# R38 (release), REVISION: 2.1, GCID: 42061081, BOARD: generic, EABI: aarch64\n",
+}
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+def test_a_jetson_is_named_after_its_board(tmp_path: Path) -> None:
+    device = identify(tree(tmp_path, THOR))
+
+    assert device.slug == "jetson-agx-thor"
+    assert device.name == "NVIDIA Jetson AGX Thor Developer Kit"
+    assert device.l4t == "38.2.1"
+    assert device.memory_bytes == 128790528 * 1024
+    assert device.cpu.endswith("0xd83")
+
+
+def test_a_machine_without_a_board_is_named_after_its_processor(tmp_path: Path) -> None:
+    files = {"proc/cpuinfo": "model name\t: Intel(R) Xeon(R) Processor @ 2.50GHz\n"}
+
+    device = identify(tree(tmp_path, files))
+
+    assert device.slug == f"intel-xeon-2.50ghz-{len(os.sched_getaffinity(0))}c"
+    assert device.l4t is None
+
+
+def test_what_cannot_be_read_is_not_known(tmp_path: Path) -> None:
+    device = identify(tmp_path)
+
+    assert device.memory_bytes is None
+    assert device.l4t is None
+
+
+def test_the_slug_is_safe_as_a_folder_name(tmp_path: Path) -> None:
+    device = identify(tree(tmp_path, {"proc/device-tree/model": "../Weird / Board\u00e9 (TM)"}))
+
+    assert "/" not in device.slug
+    assert not device.slug.startswith(".")
+
+
+@pytest.mark.parametrize(
+    ("answer", "mode"),
+    [("NV Power Mode: MAXN\n0\n", "MAXN"), ("NV Power Mode: 120W\n1\n", "120W"), ("nvpmodel: error\n", None)],
+)
+def test_the_power_mode_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, mode: str | None
+) -> None:
+    program = tmp_path / "nvpmodel"
+    program.write_text(f"#!/bin/sh\nprintf '{answer}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert identify(tmp_path).power_mode == mode
+
+
+def test_this_very_machine_has_a_name() -> None:
+    device = identify()
+
+    assert device.slug
+    assert device.logical_cpus >= 1
+    assert device.memory_bytes is not None
+    assert (device.driver is not None) == (shutil.which("nvidia-smi") is not None)
+
+
+def test_a_held_device_is_waited_for_and_its_holder_named(own_device_lock: Path) -> None:
+    script = (
+        "import sys\nfrom pytest_thor.host.lock import exclusive\n"
+        "with exclusive('thor', on_wait=print):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    said: list[str] = []
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        def on_wait(sentence: str) -> None:
+            said.append(sentence)
+            assert holder.stdin is not None
+            holder.stdin.close()  # lets the holder end
+
+        with exclusive("thor", on_wait=on_wait):
+            holder.wait()
+
+    assert len(said) == 1
+    assert said[0].startswith(f"thor is being measured by process {holder.pid} since 20")
+
+
+def test_a_killed_holder_holds_nothing(own_device_lock: Path) -> None:
+    script = (
+        "import os\nfrom pytest_thor.host.lock import exclusive\n"
+        "with exclusive('thor', on_wait=print):\n    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert json.loads((own_device_lock / "pytest-thor-thor.holder").read_text())["pid"]
+    said: list[str] = []
+
+    with exclusive("thor", on_wait=said.append):
+        pass
+
+    assert said == []
