@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import pytest
 
@@ -12,10 +12,8 @@ from pytest_thor.artifacts.synthetic import make_synthetic
 from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
-from pytest_thor.errors import EngineMissing
 
 MakeCell: TypeAlias = Callable[..., Cell]
-AnyEngine = TypeVar("AnyEngine", LlamaBench, LlamaCppPython)
 
 
 @pytest.fixture(scope="session")
@@ -25,19 +23,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def llama_bench() -> LlamaBench:
-    return installed(LlamaBench())
+    """The real llama-bench; `make` installs it, so that its absence is an error and not a skip."""
+    engine = LlamaBench()
+    engine.identify()
+    return engine
 
 
 @pytest.fixture(scope="session")
 def llama_cpp_python() -> LlamaCppPython:
-    return installed(LlamaCppPython())
-
-
-def installed(engine: AnyEngine) -> AnyEngine:
-    try:
-        engine.identify()
-    except EngineMissing as missing:
-        pytest.skip(str(missing))
+    engine = LlamaCppPython()
+    engine.identify()
     return engine
 
 
