@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 
 from pytest_thor.report.document import ReportDocument
 
 pytestmark = pytest.mark.engine
+
+Run: TypeAlias = Callable[..., tuple[pytest.RunResult, ReportDocument]]
 
 MATRIX = """\
 name: real
@@ -27,7 +31,7 @@ workloads:
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("THOR_CACHE", str(pytester.path / "cache"))
     (pytester.path / "pyproject.toml").write_text("")
     (pytester.path / "real.yaml").write_text(MATRIX)
@@ -40,7 +44,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_every_cell_is_measured_stored_and_judged(run: Any, pytester: pytest.Pytester) -> None:
+def test_every_cell_is_measured_stored_and_judged(run: Run, pytester: pytest.Pytester) -> None:
     first, before = run("--thor-launches=2", "--thor-update-baseline=missing")
     second, after = run("--thor-launches=2", "--thor-inconclusive=pass")
 
@@ -61,13 +65,14 @@ def test_every_cell_is_measured_stored_and_judged(run: Any, pytester: pytest.Pyt
     assert second.ret in {0, 1}
 
 
-def test_two_workers_measure_one_cell_at_a_time(run: Any, pytester: pytest.Pytester) -> None:
+def test_two_workers_measure_one_cell_at_a_time(run: Run, pytester: pytest.Pytester) -> None:
     result, report = run("--thor-launches=1", "-n2")
 
     result.assert_outcomes(passed=12)
     assert {cell.outcome for cell in report.cells} == {"passed"}
-    journal = [
-        json.loads(line)["launch"] for line in (pytester.path / "thor-report/journal.jsonl").read_text().splitlines()
-    ]
-    assert len(journal) == 12
-    assert len({launch["started_at"] for launch in journal}) == 12
+    lines = (pytester.path / "thor-report" / "journal.jsonl").read_text().splitlines()
+    launches = sorted((json.loads(line)["launch"] for line in lines), key=lambda launch: launch["started_at"])
+    assert len(launches) == 12
+    for earlier, later in zip(launches, launches[1:], strict=False):
+        ended = datetime.fromisoformat(earlier["started_at"]) + timedelta(seconds=earlier["duration_s"])
+        assert ended <= datetime.fromisoformat(later["started_at"]) + timedelta(milliseconds=2)  # stamps are rounded
