@@ -39,7 +39,9 @@ class Workload:
     """What is asked of a model; ``parameters`` are those of its kind, all present, defaults filled in.
 
     prefill: ``n_prompt``, ``n_depth``, ``repetitions``. decode: ``n_gen``, ``n_depth``, ``repetitions``.
-    serving: ``input_len``, ``output_len``, ``num_prompts``, ``max_concurrency``.
+    serving: those of docs/matrix.md, with ``duration_s``, ``ramp_up_s``, ``slo_ttft_ms``, ``slo_tpot_ms`` and
+    ``slo_e2el_ms`` in the unit of their names, ``input_len`` and ``output_len`` a number or a pair (least, most),
+    ``trace_sha256`` the digest of the ``trace`` and ``sweep`` the parameter that a point of a sweep stands for.
     """
 
     name: str
@@ -136,10 +138,12 @@ class EngineTraits:
     """What a matrix must know of an engine: which artifacts and workloads it takes, and its settings.
 
     ``settings`` is a pydantic model class that validates the matrix's ``settings:`` of a backend (typed loosely,
-    since this floor imports the standard library only).
+    since this floor imports the standard library only). ``synthetic`` is the form in which the engine takes a
+    synthetic model, where ``formats`` has it: a GGUF file, or an HF directory without weights.
     """
 
     name: str
     formats: frozenset[ArtifactFormat]
     kinds: frozenset[Kind]
     settings: type[Any]
+    synthetic: Literal["gguf", "hf"] = "gguf"
