@@ -97,10 +97,8 @@ class Terminal:
         if metric is not None:
             self._reporter.write(f"{_value(metric):>16}  {_change(metric):>8}  ")
         self._reporter.write(said, **_COLOURS[said])
-        if metric is None:
-            self._line(f"  {_first_line(record.reason)}")
-        else:
-            self._line("  test failed" if failed and record.outcome != "failed" else "")
+        # The summary tells why cells were skipped, once for all that share a reason.
+        self._line("  test failed" if failed and record.outcome not in {"failed", "error"} else "")
 
     def summary(
         self, records: Sequence[CellRecord], *, title: str, report: Path, stored: Sequence[Path], trouble: str | None
@@ -190,10 +188,6 @@ def _interval(metric: MetricRecord) -> str:
         return ""
     low, high = (format_percent(bound, signed=True) for bound in (metric.change_low, metric.change_high))
     return f"{low.removesuffix(' %')} to {high}"
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
 
 
 def _cells(count: int) -> str:

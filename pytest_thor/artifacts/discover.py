@@ -29,8 +29,9 @@ def resolve(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolu
         if found is not None:
             return found
     what = "HF directory" if reference.format == "hf" else "GGUF file"
-    looked = ", ".join(str(candidate) for candidate in candidates)
-    raise ArtifactMissing(f"no {what} {reference.location!r}: looked at {looked}{_suggestion(candidates)}")
+    looked = " or ".join(str(candidate) for candidate in candidates)
+    advice = _suggestion(candidates) or "; name the folder of your models with --thor-models DIR"
+    raise ArtifactMissing(f"no {what} at {looked}{advice}")
 
 
 def _candidates(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolute: bool) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -73,6 +74,6 @@ def test_two_workers_measure_one_cell_at_a_time(run: Run, pytester: pytest.Pytes
     lines = (pytester.path / "thor-report" / "journal.jsonl").read_text().splitlines()
     launches = sorted((json.loads(line)["launch"] for line in lines), key=lambda launch: launch["started_at"])
     assert len(launches) == 12
-    for earlier, later in zip(launches, launches[1:], strict=False):
+    for earlier, later in itertools.pairwise(launches):
         ended = datetime.fromisoformat(earlier["started_at"]) + timedelta(seconds=earlier["duration_s"])
         assert ended <= datetime.fromisoformat(later["started_at"]) + timedelta(milliseconds=2)  # stamps are rounded

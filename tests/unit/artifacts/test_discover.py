@@ -74,7 +74,7 @@ def test_what_is_missing_is_told_with_every_place_and_the_nearest_name(roots: li
     with pytest.raises(ArtifactMissing) as caught:
         resolve(gguf("Qwen/Qwen3-8B-Q4_K_S.gguf"), roots)
     assert str(caught.value) == (
-        f"no GGUF file 'Qwen/Qwen3-8B-Q4_K_S.gguf': looked at {roots[0]}/Qwen/Qwen3-8B-Q4_K_S.gguf, "
+        f"no GGUF file at {roots[0]}/Qwen/Qwen3-8B-Q4_K_S.gguf or "
         f"{roots[1]}/Qwen/Qwen3-8B-Q4_K_S.gguf; did you mean 'Qwen3-8B-Q4_K_M.gguf' in {roots[0]}/Qwen?"
     )
 
