@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_thor"
 FLOORS = {
     0: {"cell", "measurement", "verdict", "errors"},
-    1: {"units", "files"},
+    1: {"units", "files", "request_trace"},
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
     3: {"session", "measure", "preparation", "record", "acceptance"},
     4: {
