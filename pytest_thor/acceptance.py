@@ -36,7 +36,7 @@ def update_baselines(
         cell = cells[record.matrix, record.id]
         root = roots[cell.matrix_path]
         existing = store.load(root, record.device, cell)
-        verdicts = [Verdict(record.verdict), *(Verdict(metric.verdict) for metric in record.metrics.values())]
+        verdicts = [Verdict(record.verdict), *(Verdict(m.verdict) for m in record.metrics.values() if m.verdict)]
         if store.may_store(mode=mode, existing=existing, verdicts=verdicts):
             written.append(store.save(root, record.device, cell, _entry(record, cell, accepted_at)))
     return written

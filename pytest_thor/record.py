@@ -8,6 +8,7 @@ from typing import Literal
 from pytest_thor.baseline.fingerprint import Fingerprint
 from pytest_thor.cell import Cell
 from pytest_thor.host.device import Device
+from pytest_thor.judge.describe import describe
 from pytest_thor.measure import Measured, Reference
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.preparation import Prepared
@@ -40,6 +41,21 @@ def metric_record(judgement: MetricJudgement) -> MetricRecord:
     fields = asdict(judgement)
     del fields["metric"]
     return MetricRecord(**{**fields, "verdict": judgement.verdict.value})
+
+
+def metric_records(measured: Measured) -> dict[str, MetricRecord]:
+    """Return every metric of a cell: first those that were judged, then what else was measured."""
+    if measured.judgement is None:
+        return {}
+    judged = {metric.metric: metric_record(metric) for metric in measured.judgement.metrics}
+    others = {
+        plain.metric: MetricRecord(
+            unit=plain.unit, better=plain.better, value=plain.value, ci_low=plain.ci_low, ci_high=plain.ci_high
+        )
+        for plain in describe([launch.samples for launch in measured.launches])
+        if plain.metric not in judged
+    }
+    return {**judged, **others}
 
 
 def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "skipped"], reason: str) -> CellRecord:
@@ -84,7 +100,7 @@ def cell_record(
             "fingerprint": fingerprint.to_json(),
             "differences": [*reference.blocking, *reference.named],
             "launches": [launch_record(launch) for launch in measured.launches],
-            "metrics": {metric.metric: metric_record(metric) for metric in judgement.metrics} if judgement else {},
+            "metrics": metric_records(measured),
         }
     )
 

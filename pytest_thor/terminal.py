@@ -109,7 +109,7 @@ class Terminal:
             return
         self._clear()
         reporter.write_sep("=", f"pytest-thor: {title}", bold=True)
-        measured = [record for record in records if record.metrics]
+        measured = [record for record in records if _judged(record)]
         shown = measured
         if len(measured) > _TABLE_ROWS:
             shown = [record for record in measured if word(record) != "unchanged"][:_TABLE_ROWS]
@@ -134,7 +134,7 @@ class Terminal:
         widths = [
             max(len(record.backend) for record in records),
             max(len(record.workload) for record in records),
-            max((len(name) for record in records for name in record.metrics), default=0),
+            max((len(name) for record in records for name in _judged(record)), default=0),
         ]
         heading = f"{'':{sum(widths) + 6}}  {'measured':>15}  {'baseline':>15}  {'change':>8}  {'95 % interval':^19}"
         self._reporter.write_line(heading.rstrip(), bold=True)
@@ -142,7 +142,7 @@ class Terminal:
             self._reporter.write_line(f"{model} {quant}")
             for record in group:
                 names = [record.backend, record.workload]
-                for name, metric in record.metrics.items():
+                for name, metric in _judged(record).items():
                     self._row([*names, name], widths, metric)
                     names = ["", ""]
 
@@ -150,7 +150,8 @@ class Terminal:
         labels = "".join(f"  {name:<{width}}" for name, width in zip(names, widths, strict=True))
         figures = f"  {_value(metric):>15}  {_baseline(metric):>15}  {_change(metric):>8}  {_interval(metric):^19}  "
         self._reporter.write(labels + figures)
-        self._reporter.write_line(metric.verdict, **_COLOURS[metric.verdict])
+        verdict = metric.verdict or ""
+        self._reporter.write_line(verdict, **_COLOURS.get(verdict, {}))
 
     def _start_line(self) -> None:
         """End the line that pytest began, without making it name the file anew after ours."""
@@ -169,6 +170,10 @@ class Terminal:
     def _uncaptured(self) -> Any:  # noqa: ANN401 - the capture manager is untyped to plugins
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         return capture.global_and_fixture_disabled() if capture else nullcontext()
+
+
+def _judged(record: CellRecord) -> dict[str, MetricRecord]:
+    return {name: metric for name, metric in record.metrics.items() if metric.verdict}
 
 
 def _value(metric: MetricRecord) -> str:

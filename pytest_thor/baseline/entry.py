@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_thor.baseline.fingerprint import Fingerprint, from_json
-from pytest_thor.cell import Cell
-from pytest_thor.measurement import Launch, Samples
+from pytest_thor.measurement import Samples
 
 SCHEMA = "pytest-thor/baseline/1"
 """The version of the file. History: 1, the first."""
@@ -46,29 +45,6 @@ class BaselineEntry:
     def samples(self) -> tuple[Samples, ...]:
         """The raw samples by launch, as the judge takes them."""
         return tuple(launch.samples for launch in self.launches)
-
-
-def accept(
-    *, device: str, cell: Cell, accepted_at: str, fingerprint: Fingerprint, launches: Sequence[Launch]
-) -> BaselineEntry:
-    """Return the entry that a cell's finished launches make; failed ones are left out."""
-    return BaselineEntry(
-        device=device,
-        cell=cell.fields,
-        accepted_at=accepted_at,
-        fingerprint=fingerprint,
-        launches=tuple(
-            StoredLaunch(
-                started_at=launch.started_at,
-                engine=launch.engine.name,
-                version=launch.engine.version,
-                commit=launch.engine.commit,
-                samples=launch.samples,
-            )
-            for launch in launches
-            if launch.failure is None
-        ),
-    )
 
 
 def write_entry(entry: BaselineEntry) -> str:

@@ -58,7 +58,7 @@ class LaunchRecord(_Record):
 
 
 class MetricRecord(_Record):
-    """One judged metric; changes are relative (-0.05 is 5 % lower) and signed as the figure moved."""
+    """One metric; changes are relative (-0.05 is 5 % lower) and signed as the figure moved."""
 
     unit: str
     better: Better
@@ -70,8 +70,8 @@ class MetricRecord(_Record):
     change_low: float | None = None
     change_high: float | None = None
     threshold: float | None = None
-    verdict: VerdictName
-    reason: str
+    verdict: VerdictName | None = Field(default=None, description="null where the metric is shown, not judged")
+    reason: str = ""
     minimum_detectable_effect: float | None = None
     limit: float | None = Field(default=None, description="what the device can reach at most")
     efficiency: float | None = Field(default=None, description="value as a share of limit")
