@@ -40,7 +40,7 @@ class PlannedRequest:
 class Load:
     """Everything that a client needs to send a workload's requests, and to send the same ones again.
 
-    ``requests`` is iterated in order and may be iterated again; each request is made (in about 0.2 ms per 1,000
+    ``requests`` is iterated in order and may be iterated again; each request is made (in about 0.1 ms per 1,000
     tokens) as the iteration reaches it, so keep none longer than it takes, and make some ahead of the moment when they
     are due. They are ``count`` in number; where ``count`` is None, they end with the last one that arrives within
     ``duration_s``, or never in a closed loop: stop sending when ``duration_s`` is over. Arrival times never fall.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 _DISTINCT = 1 << 40
@@ -21,37 +22,34 @@ class TokenIds:
     forbidden: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.usable < 2:
-            raise ValueError(f"a vocabulary of {self.size} ids with {self.usable} ordinary ones makes no prompts")
+        if len(self.usable) < 2:
+            raise ValueError(f"a vocabulary of {self.size} ids with {len(self.usable)} ordinary ones makes no prompts")
 
     @property
-    def usable(self) -> int:
-        """How many ids a prompt may have."""
-        return self.size - sum(0 <= token < self.size for token in self.forbidden)
+    def usable(self) -> array[int]:
+        """The ids that a prompt may have, rising."""
+        return _usable(self.size, self.forbidden)
 
     def sample(self, random: Random, n: int) -> tuple[int, ...]:
         """Return ``n`` usable ids, drawn uniformly and with replacement.
 
         Only ``random.random()`` is used, whose sequence Python keeps for ever.
         """
-        draw, size, forbidden = random.random, self.size, self.forbidden
-        tokens = [int(draw() * size) for _ in range(n)]
-        for token in sorted(forbidden.intersection(tokens)):
-            while token in tokens:
-                tokens[tokens.index(token)] = self._sample_one(random)
-        return tuple(tokens)
+        draw, usable = random.random, self.usable
+        choices = len(usable)
+        return tuple([usable[int(draw() * choices)] for _ in range(n)])
 
-    def _sample_one(self, random: Random) -> int:
-        while (token := int(random.random() * self.size)) in self.forbidden:
-            pass
-        return token
+
+@lru_cache(maxsize=8)
+def _usable(size: int, forbidden: frozenset[int]) -> array[int]:
+    return array("I", (token for token in range(size) if token not in forbidden))
 
 
 class Prompts:
     """Every prompt of a run, by its number; the same seed gives the same ones.
 
     The first tokens spell the prompt's number in a code of the run's own, the others are drawn; each token by itself
-    is uniform over the usable ids. Two prompts with numbers less than ``usable`` apart differ in their first token,
+    is uniform over the usable ids. Two prompts with numbers less than the usable ids apart differ in their first token,
     and any two in their first 16, as long as both have so many tokens. Another seed has another code and other draws;
     16 tokens leave chance no room to make a start in common.
     """
@@ -59,10 +57,7 @@ class Prompts:
     def __init__(self, token_ids: TokenIds, seed: int) -> None:
         self._token_ids = token_ids
         self._seed = seed
-        self._base = token_ids.usable
-        self._shifted = [
-            token - rank for rank, token in enumerate(sorted(t for t in token_ids.forbidden if 0 <= t < token_ids.size))
-        ]
+        self._base = len(token_ids.usable)
         self._digits = min(_MOST_DIGITS, math.ceil(math.log(_DISTINCT, self._base)))
         random = stream(seed, "code")
         self._offset = self._draw_code(random)
@@ -73,10 +68,11 @@ class Prompts:
     def prompt(self, number: int, length: int) -> tuple[int, ...]:
         """Return prompt ``number`` (those below 0 are others) in a length; a shorter one is the start of a longer."""
         code = number * self._factor + self._offset
+        usable = self._token_ids.usable
         spelled = []
         for _ in range(min(self._digits, length)):
             code, digit = divmod(code, self._base)
-            spelled.append(digit + bisect_right(self._shifted, digit))
+            spelled.append(usable[digit])
         drawn = self._token_ids.sample(stream(self._seed, f"prompt {number}"), length - len(spelled))
         return (*spelled, *drawn)
 
