@@ -60,6 +60,7 @@ class Terminal:
         self._config = config
         self._id_width = id_width
         self._live = False
+        self._step = ""
 
     @property
     def _reporter(self) -> Any:  # noqa: ANN401 - the reporter is untyped to plugins
@@ -81,9 +82,17 @@ class Terminal:
                 self._reporter.rewrite(text[: shutil.get_terminal_size().columns - 1], erase=True)
                 self._reporter.flush()
                 self._live = True
-            elif status.finished or status.cell is None:
+            elif status.finished or self._is_news(status):
                 self._start_line()
                 self._line(f"  {text}")
+
+    def _is_news(self, status: Status) -> bool:
+        """Tell whether a step outside any launch is another one, and not the same with a higher percentage."""
+        step = status.step.rstrip(" %0123456789")
+        if status.launch is not None or step == self._step:
+            return False
+        self._step = step
+        return True
 
     def cell(self, record: CellRecord, *, failed: bool) -> None:
         """Write a finished cell's line; ``failed`` where its test failed, for whatever reason."""
