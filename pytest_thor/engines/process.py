@@ -16,10 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, TypeAlias, cast
+from typing import IO, Literal, TypeAlias
 
 LINE_LIMIT = 1 << 20
 """Bytes of a line that are kept; the rest of it is dropped as it is read."""
@@ -102,14 +102,14 @@ def run(
         ours, theirs = socket.socketpair()
         with ours:
             try:
-                process = _start(command, stdin, theirs, grace_s)
+                process = start(command, stdin=stdin, control=theirs, grace_s=grace_s)
             finally:
                 theirs.close()
             with process:
                 try:
                     yield from _read(process, ours, time.monotonic() + timeout_s, grace_s)
                 finally:
-                    _stop(process, ours, grace_s)
+                    stop(process, ours, grace_s)
 
 
 def run_briefly(command: Sequence[str], *, timeout_s: float = 60.0) -> tuple[str, Ending]:
@@ -126,20 +126,35 @@ def run_briefly(command: Sequence[str], *, timeout_s: float = 60.0) -> tuple[str
     return "\n".join(printed), ending
 
 
-def _start(command: Sequence[str], stdin: IO[bytes], control: socket.socket, grace_s: float) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str],
+    *,
+    stdin: IO[bytes] | int,
+    control: socket.socket,
+    grace_s: float,
+    output: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program under its supervisor, in a session of its own.
+
+    ``control`` is the supervisor's end of a socket pair, to be closed here afterwards. What the program prints goes to
+    ``output``, or to a pipe for each stream; ``environment`` takes the place of this process's.
+    """
     watched = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(control.fileno()), str(grace_s), *command]
     process = subprocess.Popen(
         watched,
         stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output or subprocess.PIPE,
+        stderr=output or subprocess.PIPE,
+        env=environment,
         bufsize=0,
         pass_fds=(control.fileno(),),
         start_new_session=True,
     )
     for pipe in (process.stdout, process.stderr):
-        with contextlib.suppress(PermissionError):  # the user's share of pipe memory is used up; 64 KiB will do
-            fcntl.fcntl(cast("IO[bytes]", pipe), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        if pipe is not None:
+            with contextlib.suppress(PermissionError):  # the user's share of pipe memory is used up; 64 KiB will do
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return process
 
 
@@ -168,15 +183,16 @@ def _read(
                 else:
                     told += data
     if timed_out:
-        _stop(process, control, grace_s)
+        stop(process, control, grace_s)
         for descriptor, splitter in lines.items():
             yield from splitter.feed(_what_is_left(descriptor))
     for splitter in lines.values():
         yield from splitter.flush()
-    yield _ending(told, timed_out=timed_out)
+    yield read_ending(told, timed_out=timed_out)
 
 
-def _ending(told: bytes, *, timed_out: bool) -> Ending:
+def read_ending(told: bytes, *, timed_out: bool = False) -> Ending:
+    """Read what the supervisor told before its end of the socket pair closed."""
     if timed_out or not told.endswith(b"\n"):
         return Ending(code=None, timed_out=timed_out)
     code, strays = told.split()
@@ -198,7 +214,7 @@ def _what_is_left(descriptor: int) -> bytes:
     return bytes(data)
 
 
-def _stop(process: subprocess.Popen[bytes], control: socket.socket, grace_s: float) -> None:
+def stop(process: subprocess.Popen[bytes], control: socket.socket, grace_s: float) -> None:
     """End the process and all that it started; do nothing where that is done."""
     control.close()  # the supervisor acts on this, also when what follows is interrupted
     try:
