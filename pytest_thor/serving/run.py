@@ -1,0 +1,188 @@
+"""Sending a load to a running server, and what is to be known of it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pytest_thor.cell import Workload
+from pytest_thor.serving.asked import Asked
+from pytest_thor.serving.backlog import Backlog
+from pytest_thor.serving.client import Callbacks, Client, Limits, Run, quiet_collector
+from pytest_thor.serving.connection import look_up
+from pytest_thor.serving.doubts import described, doubts_of
+from pytest_thor.serving.evidence import ClientNotes, evidence_of
+from pytest_thor.serving.load import Load
+from pytest_thor.serving.metrics import count, failures, latencies, throughputs
+from pytest_thor.serving.queue import RequestQueue
+from pytest_thor.serving.request_bytes import request_bytes
+from pytest_thor.serving.target import Dialect, Target
+from pytest_thor.serving.trace import Trace
+
+__all__ = ["Dialect", "LoadResult", "Target", "run_load"]
+
+REQUEST_TIMEOUT_S = 600.0
+_NO_LIMIT_S = 1e9
+_READY_REQUESTS = 256
+_READY_CONNECTIONS = 16
+"""Connections opened ahead where the load has no limit of its own."""
+
+Tell = Callable[[str, "float | None"], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """What a load came to.
+
+    ``samples`` are by metric: one latency in ms per request (per gap between tokens for ``itl_ms``), one figure for
+    each throughput. ``failure`` says why there are none. ``evidence`` is JSON: counts, summaries, single requests.
+    """
+
+    samples: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    failure: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounds:
+    request_timeout_s: float
+    deadline_ns: int
+    server_died: Callable[[], str | None]
+
+
+def run_load(
+    load: Load,
+    workload: Workload,
+    target: Target,
+    *,
+    on_progress: Tell,
+    server_died: Callable[[], str | None],
+    timeout_s: float | None = None,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
+) -> LoadResult:
+    """Send the warm-up requests, then the measured ones, and return what came back; bad answers raise nothing.
+
+    ``on_progress`` gets a step and the output tokens per second so far, about twice a second. ``server_died`` is
+    asked as often; what it says ends the load. ``timeout_s`` bounds the whole load, ``request_timeout_s`` one request.
+    """
+    asked = Asked.of(workload)
+    bounds = _Bounds(
+        request_timeout_s=request_timeout_s,
+        deadline_ns=time.perf_counter_ns() + int((timeout_s or _NO_LIMIT_S) * 1e9),
+        server_died=server_died,
+    )
+    try:
+        address = look_up(target.host, target.port, tls=target.tls)
+    except OSError as error:
+        return LoadResult(failure=f"{target.host}:{target.port} cannot be looked up: {error.strerror or error}")
+    may_cache = load.prefix_cache if load.prefix_cache or asked.fresh_prompts else None  # else left to the server
+    encode = partial(request_bytes, target=target, api=asked.api, salt=load.salt, prefix_cache=may_cache)
+    with contextlib.closing(Client(address)) as client:
+        on_progress(f"warm-up, requests 0/{len(load.warmup)}", None)
+        queue = RequestQueue(load.warmup, encode, ready=len(load.warmup))
+        warmup = Backlog(target)
+        warmed = _drive(client, queue, warmup, bounds, slots=load.max_concurrency or 1, duration_s=None)
+        warm_traces = warmup.traces()
+        if warmed.stopped is not None:
+            failed = failures(warm_traces)
+            return LoadResult(
+                failure=f"in warm-up: {warmed.stopped.detail}", evidence={"seed": load.seed, "warmup": failed}
+            )
+        slots = load.max_concurrency
+        queue = RequestQueue(load.requests, encode, ready=max(_READY_REQUESTS, 2 * (slots or 0)))
+        client.open(min(slots or _READY_CONNECTIONS, load.count or _READY_CONNECTIONS))
+        backlog = Backlog(target)
+        cpu_s = time.process_time()
+        with quiet_collector():
+            run = _drive(
+                client, queue, backlog, bounds, slots=slots, duration_s=load.duration_s, tell=_teller(on_progress, load)
+            )
+        notes = ClientNotes(
+            cpu_s=time.process_time() - cpu_s,
+            peak_concurrency=run.peak_concurrency,
+            connections=client.opened,
+            retried=client.retried,
+            stamped_by_kernel=client.clock.by_kernel,
+            stamped_by_client=client.clock.by_client,
+        )
+    return _result(load, asked, run, traces=backlog.traces(), warmup=warm_traces, notes=notes)
+
+
+def _drive(
+    client: Client,
+    queue: RequestQueue,
+    backlog: Backlog,
+    bounds: _Bounds,
+    *,
+    slots: int | None,
+    duration_s: float | None,
+    tell: Callable[[Backlog], None] = lambda _: None,
+) -> Run:
+    limits = Limits(
+        slots=slots,
+        duration_s=duration_s,
+        request_timeout_s=bounds.request_timeout_s,
+        deadline_ns=bounds.deadline_ns,
+    )
+    callbacks = Callbacks(
+        over=backlog.take,
+        idle=lambda: queue.make_one() or backlog.read_one(),
+        progress=lambda: tell(backlog),
+        server_died=bounds.server_died,
+    )
+    return client.run(queue, limits, callbacks)
+
+
+def _teller(on_progress: Tell, load: Load) -> Callable[[Backlog], None]:
+    """Tell of progress; the speed is that of the requests that are over, since the others are not decoded yet."""
+    started_s = time.perf_counter()
+    of = "" if load.count is None else f"/{load.count}"
+
+    def tell(backlog: Backlog) -> None:
+        elapsed_s = time.perf_counter() - started_s
+        rate_tps = backlog.tokens_asked / elapsed_s if backlog.tokens_asked else None
+        on_progress(f"requests {backlog.finished}{of}", rate_tps)
+
+    return tell
+
+
+def _result(
+    load: Load, asked: Asked, run: Run, *, traces: list[Trace], warmup: list[Trace], notes: ClientNotes
+) -> LoadResult:
+    counts = count(traces)
+    causes = failures(traces)
+    duration_s = (max((trace.ended_ns for trace in traces), default=run.started_ns) - run.started_ns) / 1e9
+    figures = throughputs(traces, counts, duration_s=duration_s, asked=asked)
+    samples = latencies(traces)
+    evidence = evidence_of(
+        load=load,
+        asked=asked,
+        traces=traces,
+        warmup=warmup,
+        started_ns=run.started_ns,
+        duration_s=duration_s,
+        latencies=samples,
+        throughputs=figures,
+        notes=notes,
+    )
+    failure = None
+    if run.stopped is not None:
+        planned = f" of {load.count}" if load.count is not None else ""
+        sound = counts.sent - counts.failed
+        failure = f"{run.stopped.cause}: {run.stopped.detail}; {sound}{planned} requests had been answered"
+    elif not traces:
+        failure = "no request was due before the load's time was over"
+    elif counts.failed == counts.sent:
+        failure = f"all {counts.sent} requests failed: {described(causes)}"
+    if failure is not None:
+        return LoadResult(failure=failure, evidence=evidence)
+    return LoadResult(
+        samples={**samples, **{name: (figure,) for name, figure in figures.items()}},
+        doubts=doubts_of(traces, counts, causes, asked),
+        evidence=evidence,
+    )
