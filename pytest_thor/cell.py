@@ -139,7 +139,8 @@ class EngineTraits:
 
     ``settings`` is a pydantic model class that validates the matrix's ``settings:`` of a backend (typed loosely,
     since this floor imports the standard library only). ``synthetic`` is the form in which the engine takes a
-    synthetic model, where ``formats`` has it: a GGUF file, or an HF directory without weights.
+    synthetic model, where ``formats`` has it: a GGUF file, or an HF directory without weights. ``needs_artifact`` is
+    false for an engine that attaches to a server which has its model already.
     """
 
     name: str
@@ -147,3 +148,4 @@ class EngineTraits:
     kinds: frozenset[Kind]
     settings: type[Any]
     synthetic: Literal["gguf", "hf"] = "gguf"
+    needs_artifact: bool = True

@@ -9,13 +9,23 @@ from pytest_thor.engines.base import Engine
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
 from pytest_thor.engines.llama_server import LlamaServer
+from pytest_thor.engines.openai_endpoint import OpenAiEndpoint
+from pytest_thor.engines.serving_engine import ServingEngine
 from pytest_thor.engines.vllm import Vllm
+
+SERVING_ENGINES: Mapping[str, type[ServingEngine]] = MappingProxyType(
+    {
+        "llama-server": LlamaServer,
+        "vllm": Vllm,
+        "openai": OpenAiEndpoint,
+    }
+)
+"""Those whose cells a server answers; each is made with a reader of models, and can serve for a check of one's own."""
 
 ENGINES: Mapping[str, type[Engine]] = MappingProxyType(
     {
         "llama-bench": LlamaBench,
         "llama-cpp-python": LlamaCppPython,
-        "llama-server": LlamaServer,
-        "vllm": Vllm,
+        **SERVING_ENGINES,
     }
 )

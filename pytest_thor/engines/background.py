@@ -36,7 +36,8 @@ def background(
     this process's.
     """
     ours, theirs = socket.socketpair()
-    with ours, _open_log() as log:
+    with ours, tempfile.TemporaryFile(buffering=0) as log:
+        _append_only(log)
         try:
             process = start(
                 command,
@@ -70,8 +71,9 @@ class Background:
     def wait(self, timeout_s: float) -> Ending | None:
         """Wait for its end, no longer than this; return how it ended, or None while it runs."""
         if self._ending is None:
-            readable, _, _ = select.select([self._control], [], [], max(timeout_s, 0))
-            if readable:
+            poll = select.poll()  # not select.select, which has no room for descriptors beyond 1023
+            poll.register(self._control, select.POLLIN)
+            if poll.poll(max(timeout_s, 0) * 1000):
                 told = self._control.recv(64)
                 self._told += told
                 if not told or self._told.endswith(b"\n"):
@@ -101,8 +103,6 @@ class Background:
         return (self._tail + written)[-_KEPT_BYTES:]
 
 
-def _open_log() -> IO[bytes]:
-    """Open a file without a name that every writer appends to, so that it can be cut while they write."""
-    log = tempfile.TemporaryFile(buffering=0)
+def _append_only(log: IO[bytes]) -> None:
+    """Let every writer append, so that the file can be cut while they write."""
     fcntl.fcntl(log, fcntl.F_SETFL, fcntl.fcntl(log, fcntl.F_GETFL) | os.O_APPEND)
-    return log

@@ -17,13 +17,13 @@ BODY_LIMIT = 8 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a server answers; ``prefix`` stands before every path, and ``headers`` are sent along."""
+    """Where a server answers; ``prefix`` stands before every path, and ``headers`` (unshown: a key) are sent along."""
 
     host: str
     port: int
     prefix: str = ""
     tls: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,31 +1,34 @@
-"""llama-server: its cells can be declared; this version does not measure serving, and says so."""
+"""llama-server: one server per model × quant × backend and launch, its workloads one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import ClassVar, NoReturn
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
 from pytest_thor.engines.base import ProgressCallback
-from pytest_thor.engines.llama_settings import Count, LlamaSettings, Switch, Whole, Word
-from pytest_thor.engines.serving_pending import refuse
-from pytest_thor.measurement import Launch
+from pytest_thor.engines.http_get import get
+from pytest_thor.engines.llama_options import HelpText
+from pytest_thor.engines.llama_server_options import read_server_help, server_arguments
+from pytest_thor.engines.llama_server_settings import LlamaServerSettings
+from pytest_thor.engines.locate import find
+from pytest_thor.engines.process import run_briefly
+from pytest_thor.engines.server import Server, ServerOrder, running
+from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
+from pytest_thor.engines.serving_engine import ModelFacts, ReadModel, Served, read_facts
+from pytest_thor.engines.serving_launch import measure, opened
+from pytest_thor.engines.version import parse_version
+from pytest_thor.errors import EngineMissing
+from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.serving.target import Target
 
-
-class LlamaServerSettings(LlamaSettings):
-    """``settings:`` of a llama-server backend; names follow its long options."""
-
-    ctx_size: Whole | None = Field(None, description="Context over all slots; 0 is the model's own.")
-    parallel: Count | None = Field(None, description="Slots: requests served at once.")
-    mlock: Switch | None = Field(None, description="Keep the model in memory.")
-    jinja: Switch | None = Field(None, description="Use the model's chat template.")
-    reasoning_budget: int | None = Field(None, ge=-1, description="Tokens of thought; -1 is no limit.")
-    reasoning_format: Word | None = Field(None, description="What becomes of thoughts: none, auto, deepseek.")
-    alias: Word | None = Field(None, description="Name of the model in its API.")
-    extra_args: tuple[str, ...] = Field((), description="Further arguments, handed over as they are.")
+_CONTEXT_STEP = 256  # llama.cpp rounds a slot's context up to a multiple of it
+_SLOTS = re.compile(r"n_slots = \d+, n_ctx_slot = \d+, kv_unified = '(true|false)'")
+_UNIFIED = frozenset({"-kvu", "--kv-unified", "--kv-unified-per-slot"})
 
 
 class LlamaServer:
@@ -38,22 +41,159 @@ class LlamaServer:
         settings=LlamaServerSettings,
     )
 
-    def __init__(self, override: Path | None = None) -> None:
+    def __init__(self, override: Path | None = None, read_model: ReadModel | None = None) -> None:
         self._override = override
+        self._read_model = read_model
+        self._known: tuple[EngineBuild, HelpText] | None = None
 
-    def identify(self) -> NoReturn:
-        """Raise EngineMissing: serving is not measured yet."""
-        refuse(self.traits.name)
+    def identify(self) -> EngineBuild:
+        """Find llama-server and ask it which build it is.
+
+        Raises:
+            EngineMissing: it is not found, does not start, or is another program.
+        """
+        return self._probe()[0]
 
     def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
         """Return the cells as one batch: a server answers them all."""
         return [tuple(cells)] if cells else []
 
     def launch(
-        self,
-        cells: Sequence[Cell],  # noqa: ARG002 - the protocol's
-        artifact: Path,  # noqa: ARG002
-        on_progress: ProgressCallback,  # noqa: ARG002
+        self, cells: Sequence[Cell], artifact: Path, on_progress: ProgressCallback
     ) -> Iterator[tuple[Cell, Launch]]:
-        """Raise EngineMissing: serving is not measured yet."""
-        refuse(self.traits.name)
+        """Measure one batch on one server; see the protocol.
+
+        Raises:
+            EngineMissing: this build lacks an option that the backend asks for.
+            EngineFailure: the engine was made without a reader of models.
+        """
+        facts = read_facts(self.traits.name, self._read_model, artifact)
+        order = self._order(cells, artifact, facts)
+        return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress)
+
+    def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
+        """Have a server for these cells; see the protocol."""
+        return opened(self._order(cells, artifact, None))
+
+    def _order(self, cells: Sequence[Cell], artifact: Path, facts: ModelFacts | None) -> ServiceOrder:
+        build, help_text = self._probe()
+        backend = cells[0].backend
+        settings = LlamaServerSettings.model_validate(dict(backend.settings))
+        model = settings.alias or cells[0].model.name
+        arguments = _arguments(settings, help_text, model)
+
+        def command(port: int) -> Sequence[str]:
+            host = settings.host or "127.0.0.1"
+            return (build.path, "-m", str(artifact.absolute()), "--host", host, "--port", str(port), *arguments)
+
+        server_order = ServerOrder(
+            name="llama-server",
+            command=command,
+            host=settings.host or "127.0.0.1",
+            port=settings.port,
+            environment={"LLAMA_API_KEY": None},  # else it asks us for a key that we do not know
+        )
+
+        @contextmanager
+        def open_service(deadline: float, on_step: OnStep) -> Iterator[Service]:
+            with running(server_order, deadline=deadline, on_step=on_step) as server:
+                yield _service(server, build, model)
+
+        return ServiceOrder(
+            build=build,
+            timeout_s=backend.timeout_s,
+            open=open_service,
+            context=_context_before(settings, facts),
+        )
+
+    def _probe(self) -> tuple[EngineBuild, HelpText]:
+        if self._known is None:
+            self._known = _ask(find(self.traits.name, "llama-server", self._override))
+        return self._known
+
+
+def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
+    printed, ending = run_briefly([str(path), "--help"])
+    help_text = read_server_help(f"llama-server ({path})", printed)
+    if help_text.first("--port") is None or help_text.first("-m", "--model") is None:
+        said = next((line for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
+        raise EngineMissing(
+            f"{path} is no llama-server that runs here: its --help lists no --port and --model "
+            f"({ending.sentence('it', 60)}; {said.strip()[:300]})"
+        )
+    version, commit = None, None
+    if help_text.first("--version"):
+        printed, ending = run_briefly([str(path), "--version"])
+        version, commit = parse_version(printed) if ending.ok else (None, None)
+    # Variables that llama-server reads: each is a setting that the matrix does not show.
+    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith("LLAMA_ARG_")}
+    build = EngineBuild(
+        name="llama-server",
+        path=str(path),
+        version=version,
+        commit=commit,
+        details={"environment": variables} if variables else {},
+    )
+    named = f"llama-server {version} ({path})" if version else help_text.program
+    return build, HelpText(program=named, options=help_text.options)
+
+
+def _arguments(settings: LlamaServerSettings, help_text: HelpText, model: str) -> tuple[str, ...]:
+    given = settings.model_dump(exclude_none=True, exclude={"extra_args", "host", "port", "alias"})
+    alias = help_text.first("-a", "--alias")
+    no_page = help_text.first("--no-ui", "--no-webui")
+    return (
+        *([alias, model] if alias else []),
+        *([no_page] if no_page else []),
+        *server_arguments(given, help_text),
+        *settings.extra_args,
+    )
+
+
+def _context_before(settings: LlamaServerSettings, facts: ModelFacts | None) -> Context:
+    """Return the most that one request can have, as far as settings and model tell it before the start."""
+    if settings.ctx_size == 0:
+        return Context(
+            per_request=facts.context_length if facts else None,
+            words="the model's own context (ctx_size 0)",
+            advice="shorten the workload, or give a larger ctx_size if the model bears it",
+        )
+    if settings.ctx_size is None:
+        return Context()
+    slots = 1 if _UNIFIED.intersection(settings.extra_args) else settings.parallel or 1
+    share = -(-settings.ctx_size // slots)
+    return Context(
+        per_request=-(-share // _CONTEXT_STEP) * _CONTEXT_STEP,
+        words=f"a slot's context (ctx_size {settings.ctx_size} over {slots} slots)" if slots > 1 else "the context",
+        advice="raise ctx_size" + (", of which each slot gets its share, or lower parallel" if slots > 1 else ""),
+    )
+
+
+def _service(server: Server, build: EngineBuild, model: str) -> Service:
+    """Ask a server that is ready what it serves with."""
+    props = get(server.place, "/props").json()
+    known: Mapping[str, Any] = props if isinstance(props, dict) else {}
+    generation = known.get("default_generation_settings")
+    n_ctx = _count(generation.get("n_ctx")) if isinstance(generation, dict) else None
+    slots = _count(known.get("total_slots"))
+    told = _SLOTS.search(server.log_tail())
+    unified = told is not None and told[1] == "true"
+    words = "the context" if slots in (None, 1) or unified else f"the context of one of {slots} slots"
+    return Service(
+        target=Target(host=server.place.host, port=server.place.port, model=model, dialect="llama-server"),
+        place=server.place,
+        build=build,
+        server=server,
+        context=Context(
+            per_request=n_ctx,
+            shared=n_ctx if unified else None,
+            words=words,
+            advice="raise ctx_size" + ("" if slots in (None, 1) else " or lower parallel"),
+        ),
+        slots=slots,
+        facts={"slots": slots, "context_per_request": n_ctx, "context_shared": unified if told else None},
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

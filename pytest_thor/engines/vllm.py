@@ -1,62 +1,159 @@
-"""vLLM: its cells can be declared; this version does not measure serving, and says so."""
+"""vLLM: one server per model × quant × backend and launch, its workloads one after the other."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import ClassVar, NoReturn
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
 from pytest_thor.engines.base import ProgressCallback
-from pytest_thor.engines.llama_settings import Count, Switch, Word
-from pytest_thor.engines.serving_pending import refuse
-from pytest_thor.measurement import Launch
+from pytest_thor.engines.http_get import Place, get
+from pytest_thor.engines.server import Server, ServerOrder, running
+from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
+from pytest_thor.engines.serving_engine import ReadModel, Served, read_facts
+from pytest_thor.engines.serving_launch import measure, opened
+from pytest_thor.engines.vllm_install import find_vllm
+from pytest_thor.engines.vllm_settings import VllmSettings
+from pytest_thor.errors import EngineFailure, EngineMissing
+from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.serving.target import Target
 
-
-class VllmSettings(BaseModel):
-    """``settings:`` of a vllm backend; names follow its long options."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_model_len: Count | None = Field(None, description="Longest prompt and output together.")
-    max_num_seqs: Count | None = Field(None, description="Requests served at once.")
-    max_num_batched_tokens: Count | None = Field(None, description="Tokens computed in one step.")
-    gpu_memory_utilization: float | None = Field(None, gt=0, le=1, description="Share of the memory to take.")
-    quantization: Word | None = Field(None, description="Scheme of the weights, where the checkpoint does not say.")
-    dtype: Word | None = Field(None, description="Type of the activations.")
-    kv_cache_dtype: Word | None = Field(None, description="Type of the KV cache.")
-    load_format: Word | None = Field(None, description="How weights are loaded; dummy makes random ones.")
-    tensor_parallel_size: Count | None = Field(None, description="GPUs that share the model.")
-    enforce_eager: Switch | None = Field(None, description="No CUDA graphs.")
-    trust_remote_code: Switch | None = Field(None, description="Run code that comes with the checkpoint.")
-    extra_args: tuple[str, ...] = Field((), description="Further arguments, handed over as they are.")
+_UNKNOWN_OPTION = re.compile(r"error: (unrecognized arguments: .+|argument \S+: .+)")
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""What keeps it from asking the network for files that are all there, and from telling of its use."""
+_PREFIX_HITS = re.compile(r"^vllm:(?:gpu_|external_)?prefix_cache_hits_total(?:\{[^}]*\})?\s+(\S+)", re.MULTILINE)
+_PREFIX_CACHING = re.compile(r'enable_prefix_caching="(\w+)"')
 
 
 class Vllm:
     """The engine ``vllm``."""
 
     traits: ClassVar[EngineTraits] = EngineTraits(
-        name="vllm", formats=frozenset({"hf"}), kinds=frozenset({"serving"}), settings=VllmSettings
+        name="vllm",
+        formats=frozenset({"hf", "synthetic"}),
+        kinds=frozenset({"serving"}),
+        settings=VllmSettings,
+        synthetic="hf",
     )
 
-    def __init__(self, override: Path | None = None) -> None:
+    def __init__(self, override: Path | None = None, read_model: ReadModel | None = None) -> None:
         self._override = override
+        self._read_model = read_model
+        self._known: tuple[EngineBuild, tuple[str, ...]] | None = None
 
-    def identify(self) -> NoReturn:
-        """Raise EngineMissing: serving is not measured yet."""
-        refuse(self.traits.name)
+    def identify(self) -> EngineBuild:
+        """Find vLLM and ask the environment that it is in which build it is.
+
+        Raises:
+            EngineMissing: it is not found, or what the user chose has no vLLM.
+        """
+        return self._probe()[0]
 
     def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
         """Return the cells as one batch: a server answers them all."""
         return [tuple(cells)] if cells else []
 
     def launch(
-        self,
-        cells: Sequence[Cell],  # noqa: ARG002 - the protocol's
-        artifact: Path,  # noqa: ARG002
-        on_progress: ProgressCallback,  # noqa: ARG002
+        self, cells: Sequence[Cell], artifact: Path, on_progress: ProgressCallback
     ) -> Iterator[tuple[Cell, Launch]]:
-        """Raise EngineMissing: serving is not measured yet."""
-        refuse(self.traits.name)
+        """Measure one batch on one server; see the protocol.
+
+        Raises:
+            EngineMissing: while it starts: this build does not know an option that the backend asks for.
+            EngineFailure: the engine was made without a reader of models.
+        """
+        facts = read_facts(self.traits.name, self._read_model, artifact)
+        return measure(self._order(cells, artifact), cells, token_ids=facts.token_ids, on_progress=on_progress)
+
+    def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
+        """Have a server for these cells; see the protocol."""
+        return opened(self._order(cells, artifact))
+
+    def _order(self, cells: Sequence[Cell], artifact: Path) -> ServiceOrder:
+        build, start = self._probe()
+        backend = cells[0].backend
+        settings = VllmSettings.model_validate(dict(backend.settings))
+        model = settings.served_model_name or cells[0].model.name
+        arguments = settings.arguments()
+        if cells[0].artifact.format == "synthetic" and settings.load_format is None:
+            arguments += ["--load-format", "dummy"]  # a synthetic model has no weights
+        host = settings.host or "127.0.0.1"
+
+        def command(port: int) -> Sequence[str]:
+            named = ("--served-model-name", model, "--host", host, "--port", str(port))
+            return (*start, str(artifact.absolute()), *named, "--enable-prompt-tokens-details", *arguments)
+
+        server_order = ServerOrder(
+            name="vllm",
+            command=command,
+            host=host,
+            port=settings.port,
+            environment={
+                **{name: value for name, value in _ENVIRONMENT.items() if name not in os.environ},
+                **settings.environment(),
+                "VLLM_API_KEY": None,  # else it asks us for a key that we do not know
+            },
+        )
+
+        @contextmanager
+        def open_service(deadline: float, on_step: OnStep) -> Iterator[Service]:
+            with _naming_unknown_options(build), running(server_order, deadline=deadline, on_step=on_step) as server:
+                yield _service(server, build, model)
+
+        context = _context(settings.max_model_len)
+        return ServiceOrder(build=build, timeout_s=backend.timeout_s, open=open_service, context=context)
+
+    def _probe(self) -> tuple[EngineBuild, tuple[str, ...]]:
+        if self._known is None:
+            self._known = find_vllm(self._override)
+        return self._known
+
+
+@contextmanager
+def _naming_unknown_options(build: EngineBuild) -> Iterator[None]:
+    """Make of an option that this build does not know what it is: an engine that lacks something.
+
+    Asking ``--help`` first, as for llama.cpp, would cost each start another 10 s of imports.
+    """
+    try:
+        yield
+    except EngineFailure as failure:
+        refused = _UNKNOWN_OPTION.search(failure.log_tail)
+        if refused is None:
+            raise
+        raise EngineMissing(
+            f"vllm {build.version} ({build.path}) refuses its options: {refused[1][:300]}; use a build that knows "
+            "them, or change the backend's settings"
+        ) from failure
+
+
+def _context(tokens: int | None) -> Context:
+    return Context(per_request=tokens, words="vLLM's max_model_len", advice="raise max_model_len")
+
+
+def _service(server: Server, build: EngineBuild, model: str) -> Service:
+    """Ask a server that is ready what it serves with."""
+    place = server.place
+    listed = get(place, "/v1/models").json()
+    first = listed["data"][0] if isinstance(listed, dict) and listed.get("data") else {}
+    tokens = first.get("max_model_len") if isinstance(first, dict) else None
+    caching = _PREFIX_CACHING.search(get(place, "/metrics").body)
+    return Service(
+        target=Target(host=place.host, port=place.port, model=model, dialect="vllm"),
+        place=place,
+        build=build,
+        server=server,
+        context=_context(tokens if isinstance(tokens, int) else None),
+        facts={"max_model_len": tokens, "prefix_caching": caching and caching[1] == "True"},
+        cached_tokens=lambda: prefix_hits(place),
+    )
+
+
+def prefix_hits(place: Place) -> int | None:
+    """Read how many prompt tokens vLLM has taken from its prefix cache since its start, or None."""
+    found = _PREFIX_HITS.findall(get(place, "/metrics").body)
+    return round(sum(map(float, found))) if found else None

@@ -1,0 +1,112 @@
+"""Finds vLLM: an interpreter that has it, or its command, and how that installation starts a server."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from pytest_thor.engines.locate import chosen, find, variable
+from pytest_thor.engines.process import run_briefly
+from pytest_thor.errors import EngineMissing
+from pytest_thor.measurement import EngineBuild
+
+_PROBE = Path(__file__).with_name("vllm_probe.py")
+_MODULE = "vllm.entrypoints.openai.api_server"
+_SHEBANG = re.compile(r"\A#!\s*(\S*python[\w.]*)\s*$|^'''exec' \"?(\S*?python[\w.]*)\"? ", re.MULTILINE)
+_VERSION = re.compile(r"^(?:vllm\s+)?(\d+\.\d+\S*)\s*$", re.MULTILINE)
+_ADVICE = (
+    f"Install vLLM in an environment of its own (docs/serving.md says how) and say --thor-engine vllm=PATH or "
+    f"{variable('vllm')}=PATH: its Python, or its `vllm` command."
+)
+
+
+class _Vllm(BaseModel):
+    version: str | None
+    command: bool
+
+
+class _Told(BaseModel):
+    """What the probe prints."""
+
+    vllm: _Vllm | None
+    torch: str | None = None
+    packages: dict[str, str] = {}
+
+
+def find_vllm(override: Path | None) -> tuple[EngineBuild, tuple[str, ...]]:
+    """Return the build, and the beginning of a command that only lacks the model's folder and options.
+
+    Looked at: what the user chose, this Python, the ``vllm`` command of its installation and of ``PATH``.
+
+    Raises:
+        EngineMissing: none has vLLM, or what the user chose has not.
+    """
+    path = chosen("vllm", override)
+    if path is None:
+        own = Path(sys.executable).absolute()
+        told = _ask(own)
+        if told is not None and told.vllm is not None:
+            return _by_interpreter(own, told.vllm, told)
+        try:
+            path = find("vllm", "vllm", None)
+        except EngineMissing:
+            raise EngineMissing(
+                f"vllm: neither {own} has it, nor is there a `vllm` command beside it or on PATH. {_ADVICE}"
+            ) from None
+    return _chosen(path)
+
+
+def _chosen(path: Path) -> tuple[EngineBuild, tuple[str, ...]]:
+    interpreter = _interpreter_of(path)
+    told = _ask(interpreter) if interpreter else None
+    if interpreter is None or told is None:
+        return _by_command(path)
+    if told.vllm is None:
+        raise EngineMissing(f"vllm: {interpreter} has no vLLM. {_ADVICE}")
+    return _by_interpreter(interpreter, told.vllm, told)
+
+
+def _by_interpreter(python: Path, vllm: _Vllm, told: _Told) -> tuple[EngineBuild, tuple[str, ...]]:
+    command = python.with_name("vllm")
+    start = (str(command), "serve") if vllm.command and command.is_file() else (str(python), "-m", _MODULE, "--model")
+    return _build(python, vllm.version, torch=told.torch, packages=told.packages), start
+
+
+def _by_command(path: Path) -> tuple[EngineBuild, tuple[str, ...]]:
+    """Take a ``vllm`` whose interpreter is not known, such as a container's, at its word."""
+    printed, ending = run_briefly([str(path), "--version"], timeout_s=180)
+    version = _VERSION.search(printed)
+    if not ending.ok or version is None:
+        said = next((line for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
+        raise EngineMissing(
+            f"vllm: {path} --version tells no version ({ending.sentence('it', 180)}; {said.strip()[:300]}). {_ADVICE}"
+        )
+    return _build(path, version[1]), (str(path), "serve")
+
+
+def _build(path: Path, version: str | None, **details: object) -> EngineBuild:
+    return EngineBuild(name="vllm", path=str(path), version=version, details=details)
+
+
+def _interpreter_of(path: Path) -> Path | None:
+    """Return the Python that a program is, or that the script of a command names in its first lines."""
+    with path.open("rb") as file:
+        head = file.read(512).decode("utf-8", errors="replace")
+    if not head.startswith("#!"):
+        return path if path.name.startswith(("python", "pypy")) else None
+    named = _SHEBANG.search(head)
+    interpreter = Path(named[1] or named[2]) if named else None
+    return interpreter if interpreter and interpreter.is_absolute() and interpreter.is_file() else None
+
+
+def _ask(python: Path) -> _Told | None:
+    """Return what an interpreter says of its vLLM, or None where it says nothing that can be read."""
+    printed, _ = run_briefly([str(python), str(_PROBE)])
+    line = next((line for line in printed.splitlines() if line.startswith('{"vllm"')), "")
+    try:
+        return _Told.model_validate_json(line)
+    except ValidationError:
+        return None
