@@ -104,7 +104,11 @@ def _complaint(path: Path, faults: list[Fault]) -> str:
 
 def _expectation(fault: Fault) -> str:
     phrase = _EXPECTED.get(fault.type)
-    return phrase.format(**fault.context) if phrase else fault.message[:1].lower() + fault.message[1:]
+    context = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value  # a bound of 0.0 is 0
+        for name, value in fault.context.items()
+    }
+    return phrase.format(**context) if phrase else fault.message[:1].lower() + fault.message[1:]
 
 
 def _unquote(node: Node) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pytest_thor.cell import ArtifactFormat, ArtifactReference, Backend, Kind, Model, Workload
 
@@ -37,20 +37,26 @@ class DeclaredModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredBackend:
-    """A backend, with what its engine takes and measures."""
+    """A backend, with what its engine takes and measures, and the form in which it takes a synthetic model."""
 
     backend: Backend
     formats: frozenset[ArtifactFormat]
     kinds: frozenset[Kind]
+    synthetic: Literal["gguf", "hf"] = "gguf"
     position: Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredWorkload:
-    """A workload."""
+    """A workload; ``sweep`` is the name under which the file declares it, where it is a point of a sweep.
+
+    ``longest_tokens`` are those of its longest request, in and out; None where it is not known.
+    """
 
     workload: Workload
     position: Position
+    sweep: str | None = None
+    longest_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +96,10 @@ class Matrix:
 def matches(patterns: tuple[str, ...], name: str) -> bool:
     """Tell whether a name is meant by patterns; none mean every name."""
     return not patterns or name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def selects(selection: Selection, workload: DeclaredWorkload) -> bool:
+    """Tell whether a workload is one of those that a selection names, itself or as a point of a sweep."""
+    return matches(selection.workload, workload.workload.name) or (
+        workload.sweep is not None and matches(selection.workload, workload.sweep)
+    )

@@ -13,8 +13,10 @@ from pytest_thor.matrix.declared import (
     Position,
     Selection,
     matches,
+    selects,
 )
 from pytest_thor.matrix.findings import Findings
+from pytest_thor.matrix.fit import report_misfits
 from pytest_thor.matrix.idle import Formed, report_idle
 from pytest_thor.matrix.names import MAX_ID
 
@@ -25,21 +27,25 @@ def expand(matrix: Matrix) -> tuple[Cell, ...]:
     """Return the cells of a matrix, those only that make sense and are not excluded.
 
     Raises:
-        MatrixError: two cells have one id; a model, backend or workload ends in no cell; an override changes none.
+        MatrixError: two cells have one id; a model, backend or workload ends in no cell; an override changes none;
+            a request does not fit in a context.
     """
     findings = Findings(matrix.path)
     formed = Formed()
     cells = tuple(_form(matrix, formed))
     _report_collisions(cells, matrix, findings)
+    report_misfits(cells, matrix, findings)
     report_idle(cells, matrix, formed, findings)
     if findings:
         raise findings.error()
     return cells
 
 
-def report_collisions(matrix: Matrix, findings: Findings) -> None:
-    """Note the ids that would collide in a matrix of which some declarations are broken and missing."""
-    _report_collisions(tuple(_form(matrix, Formed())), matrix, findings)
+def report_beside(matrix: Matrix, findings: Findings) -> None:
+    """Note what is wrong with the cells of a matrix of which some declarations are broken and missing."""
+    cells = tuple(_form(matrix, Formed()))
+    _report_collisions(cells, matrix, findings)
+    report_misfits(cells, matrix, findings)
 
 
 def _form(matrix: Matrix, formed: Formed) -> Iterator[Cell]:
@@ -56,7 +62,7 @@ def _form(matrix: Matrix, formed: Formed) -> Iterator[Cell]:
                 for workload in matrix.workloads:
                     if workload.workload.kind not in backend.kinds:
                         continue
-                    of_cell = [rule for rule in of_backend if matches(rule.workload, workload.workload.name)]
+                    of_cell = [rule for rule in of_backend if selects(rule, workload)]
                     thresholds = merged.thresholds(of_cell)
                     if isinstance(thresholds, Selection):
                         for name in _names(model, backend, workload):

@@ -33,10 +33,13 @@ def report_idle(cells: tuple[Cell, ...], matrix: Matrix, formed: Formed, finding
         if id(backend.backend) not in busy_backends:
             why = _excluded("backend", backend.backend.name, formed) or _backend_reason(matrix, backend)
             findings.add(backend.position, f"the backend {backend.backend.name!r} measures nothing: {why}")
+    busy_sweeps = {each.sweep for each in matrix.workloads if id(each.workload) in busy_workloads}
     for workload in matrix.workloads:
         if id(workload.workload) not in busy_workloads:
-            why = _excluded("workload", workload.workload.name, formed) or _workload_reason(matrix, workload)
-            findings.add(workload.position, f"the workload {workload.workload.name!r} is never measured: {why}")
+            name = workload.workload.name
+            why = _excluded("workload", name, formed) or _workload_reason(matrix, workload)
+            shown = name if workload.sweep is None or workload.sweep in busy_sweeps else workload.sweep  # a sweep once
+            findings.add(workload.position, f"the workload {shown!r} is never measured: {why}")
     for index, override in enumerate(matrix.overrides):
         if index not in formed.overridden:
             findings.add(

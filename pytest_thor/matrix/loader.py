@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_thor.matrix.complaints import Unknown, complain
 from pytest_thor.matrix.declared import Matrix, Position
 from pytest_thor.matrix.document import WORKLOADS, Document, section_at
-from pytest_thor.matrix.expand import report_collisions
+from pytest_thor.matrix.expand import report_beside
 from pytest_thor.matrix.findings import Findings
 from pytest_thor.matrix.names import nearest
 from pytest_thor.matrix.resolve import resolve_document
@@ -48,7 +48,7 @@ def load(path: Path, vocabulary: Vocabulary) -> Matrix:
     else:
         findings.add(root.position, "a matrix is a mapping with name, models, backends and workloads")
     if findings and matrix:
-        report_collisions(matrix, findings)
+        report_beside(matrix, findings)
     if findings or matrix is None:
         raise findings.error()
     return matrix
@@ -102,6 +102,8 @@ def _unknown(fault: Fault, root: Node) -> Unknown:
     known = tuple(section_at(holder, written).model_fields)
     if not holder:
         return Unknown("the matrix", known)
+    if holder[0] == "workloads" and len(holder) > 2:
+        return Unknown(str(holder[-1]), known)
     if holder[0] == "workloads":
         return Unknown(f"a {written} workload", known, "parameter")
     named = {"models": "a model", "backends": "a backend", "exclude": "a rule of exclude"}

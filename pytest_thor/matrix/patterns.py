@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 
 from pytest_thor.matrix.declared import matches
 from pytest_thor.matrix.findings import Findings
 from pytest_thor.matrix.names import nearest
+from pytest_thor.matrix.points import SWEPT, point_name
 from pytest_thor.matrix.tree import Entries, Node, Path, child, entries, key_position, leaves, value_position
 
 WORDS = ("model", "quant", "backend", "workload")
@@ -29,7 +30,11 @@ class DeclaredNames:
         return cls(
             quants_of={name: quant_names(child(model, "quants")) for name, _, model in entries(child(root, "models"))},
             backends=tuple(name for name, _, _ in entries(child(root, "backends"))),
-            workloads=tuple(name for name, _, _ in entries(child(root, "workloads"))),
+            workloads=tuple(
+                each
+                for name, _, workload in entries(child(root, "workloads"))
+                for each in (name, *_points(name, child(workload, "sweep")))
+            ),
         )
 
     def named(self, word: str) -> tuple[str, ...]:
@@ -44,6 +49,13 @@ def quant_names(node: Node | None) -> tuple[str, ...]:
     if isinstance(node, Entries):
         return tuple(node.entries)
     return tuple(leaf.text for leaf in leaves(node))
+
+
+def _points(workload: str, sweep: Node | None) -> Iterator[str]:
+    for swept in SWEPT:
+        for leaf in leaves(child(sweep, swept) if sweep else None):
+            if isinstance(leaf.value, int | float):
+                yield point_name(workload, swept, leaf.value)
 
 
 def check_selection(root: Node, path: Path, node: Node, declared: DeclaredNames, findings: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Any
 
 from pytest_thor.cell import Backend, Pairs, Workload
@@ -15,11 +16,13 @@ from pytest_thor.matrix.declared import (
     Position,
     Selection,
 )
-from pytest_thor.matrix.document import REQUIRED, BackendEntry, Document, Match
+from pytest_thor.matrix.document import REQUIRED, BackendEntry, Document, Match, WorkloadEntry
 from pytest_thor.matrix.findings import Findings
 from pytest_thor.matrix.model_files import check_model, declared_model
 from pytest_thor.matrix.names import nearest
 from pytest_thor.matrix.patterns import DeclaredNames, check_selection
+from pytest_thor.matrix.serving import Serving
+from pytest_thor.matrix.serving_workloads import serving_workloads
 from pytest_thor.matrix.tree import EMPTY, Entries, Items, Leaf, Path, child, entries, find, key_position
 from pytest_thor.matrix.validation import validated
 from pytest_thor.matrix.vocabulary import Vocabulary
@@ -39,7 +42,7 @@ def resolve_document(
         sha256=sha256,
         models=_models(document, root, vocabulary, findings),
         backends=_backends(document, root, vocabulary, findings),
-        workloads=_workloads(document, root),
+        workloads=_workloads(document, root, FilePath(path).parent, findings),
         thresholds=tuple(sorted(document.thresholds.items())),
         exclude=tuple(_selection(match, root, ("exclude", index)) for index, match in enumerate(document.exclude)),
         overrides=tuple(
@@ -122,6 +125,7 @@ def _backend(root: Entries, name: str, entry: BackendEntry, settings: Pairs, voc
         backend=Backend(name=name, engine=entry.engine, settings=settings, timeout_s=entry.timeout),
         formats=traits.formats,
         kinds=traits.kinds,
+        synthetic=traits.synthetic,
         position=key_position(root, ("backends", name)),
     )
 
@@ -155,16 +159,29 @@ def _hashable(value: Any) -> Any:  # noqa: ANN401 - JSON in, a Setting out
     return value
 
 
-def _workloads(document: Document, root: Entries) -> tuple[DeclaredWorkload, ...]:
-    return tuple(
-        DeclaredWorkload(
-            workload=Workload(
-                name=name, kind=entry.kind, parameters=tuple(sorted(entry.model_dump(exclude={"kind"}).items()))
-            ),
-            position=key_position(root, ("workloads", name)),
-        )
-        for name, entry in document.workloads.items()
-    )
+def _workloads(document: Document, root: Entries, folder: FilePath, findings: Findings) -> tuple[DeclaredWorkload, ...]:
+    declared: dict[str, DeclaredWorkload] = {}
+    for name, entry in document.workloads.items():
+        for workload in _workloads_of(name, entry, root, folder, findings):
+            other = declared.setdefault(workload.workload.name, workload)
+            if other is not workload:
+                findings.add(
+                    workload.position,
+                    f"two workloads are named {workload.workload.name!r}, one by a sweep: lines {other.position.line} "
+                    f"and {workload.position.line}; rename one",
+                )
+    return tuple(declared.values())
+
+
+def _workloads_of(
+    name: str, entry: WorkloadEntry, root: Entries, folder: FilePath, findings: Findings
+) -> tuple[DeclaredWorkload, ...]:
+    path: Path = ("workloads", name)
+    if isinstance(entry, Serving):
+        return serving_workloads(root, path, entry, folder, findings)
+    parameters = tuple(sorted(entry.model_dump(exclude={"kind"}).items()))
+    workload = Workload(name=name, kind=entry.kind, parameters=parameters)
+    return (DeclaredWorkload(workload=workload, position=key_position(root, path)),)
 
 
 def _selection(match: Match, root: Entries, path: Path) -> Selection:

@@ -37,8 +37,9 @@ def json_schema(vocabulary: Vocabulary) -> dict[str, Any]:
         holder["properties"]["thresholds"]["propertyNames"] = {"enum": _metric_names(vocabulary)}
     for key in document["properties"]:
         document["properties"][key].pop("default", None)
-    for schema in definitions["ModelEntry"]["properties"].values():
-        _require_text(schema)
+    for section in ("ModelEntry", "Serving", "Slo", "Sweep"):
+        for schema in definitions[section]["properties"].values():
+            _refuse_null(schema)
     for schema in (document, *definitions.values()):
         _tidy(schema)
     return {
@@ -73,10 +74,10 @@ def _name_architectures(schema: dict[str, Any], vocabulary: Vocabulary) -> None:
             branch["enum"] = sorted(vocabulary.architectures)
 
 
-def _require_text(schema: dict[str, Any]) -> None:
+def _refuse_null(schema: dict[str, Any]) -> None:
     """Take the null out of an optional key: it is left out, not null."""
     branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
-    if len(branches) == 1:
+    if len(branches) == 1 and len(schema["anyOf"]) == 2:
         del schema["anyOf"], schema["default"]
         schema.update(branches[0])
 

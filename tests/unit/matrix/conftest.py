@@ -42,24 +42,24 @@ class ServerSettings(BenchSettings):
     reasoning_budget: int | None = None
     reasoning_format: str | None = None
     max_model_len: int | None = None
+    load_format: str | None = None
+    enforce_eager: bool | None = None
+    extra_args: tuple[str, ...] = ()
 
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     gguf: frozenset[ArtifactFormat] = frozenset({"gguf", "synthetic"})
-    hf: frozenset[ArtifactFormat] = frozenset({"hf"})
+    hf: frozenset[ArtifactFormat] = frozenset({"hf", "synthetic"})
     benched: frozenset[Kind] = frozenset({"prefill", "decode"})
     served: frozenset[Kind] = frozenset({"serving"})
     traits = [
-        EngineTraits(name=name, formats=formats, kinds=kinds, settings=settings)
-        for name, formats, kinds, settings in [
-            ("llama-bench", gguf, benched, BenchSettings),
-            ("llama-cpp-python", gguf, benched, BenchSettings),
-            ("llama-server", gguf, served, ServerSettings),
-            ("vllm", hf, served, ServerSettings),
-        ]
+        EngineTraits(name="llama-bench", formats=gguf, kinds=benched, settings=BenchSettings),
+        EngineTraits(name="llama-cpp-python", formats=gguf, kinds=benched, settings=BenchSettings),
+        EngineTraits(name="llama-server", formats=gguf, kinds=served, settings=ServerSettings),
+        EngineTraits(name="vllm", formats=hf, kinds=served, settings=ServerSettings, synthetic="hf"),
     ]
-    sizes = ("qwen3-0.6b", "qwen3-8b", "qwen3-32b", "qwen3-30b-a3b", "gpt-oss-120b")
+    sizes = ("qwen3-tiny", "qwen3-0.6b", "qwen3-8b", "qwen3-32b", "qwen3-30b-a3b", "gpt-oss-120b")
     return Vocabulary(
         engines=MappingProxyType({trait.name: trait for trait in traits}),
         architectures=frozenset(sizes),

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from pytest_thor.errors import MatrixError
 from pytest_thor.matrix import Vocabulary, expand, load
@@ -16,8 +15,9 @@ from pytest_thor.matrix.document import (
     ModelEntry,
     OverrideEntry,
     Prefill,
-    Serving,
 )
+from pytest_thor.matrix.serving import LengthRange, Serving, Slo, Sweep
+from pytest_thor.matrix.values import Section
 
 TEXT = (Path(__file__).parents[3] / "docs" / "matrix.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -45,10 +45,14 @@ def completed(part: str) -> str:
         text += SERVED if "engine: vllm" in part or "serving" in part else SERVED.rpartition("  hf:")[0]
     if "backends:" not in part:
         without_hf = "models:" not in part and "hf: {" not in text
-        text += BACKENDS.rpartition("  vllm")[0] if without_hf else BACKENDS
+        backends = BACKENDS.rpartition("  vllm")[0] if without_hf else BACKENDS
+        only_served = "workloads:" in part and "prefill" not in part
+        text += backends.replace("  llama.cpp: {engine: llama-bench}\n", "") if only_served else backends
     if "workloads:" not in part:
         text += "workloads:\n  tg128: {kind: decode, n_gen: 128}\n  pp512: {kind: prefill, n_prompt: 512}\n"
         text += SERVING if "llama-server" in text else ""
+    if "synthetic:" in part:
+        text += "exclude: [{model: qwen3-0.6b-synthetic, backend: vllm}]\n"
     return text
 
 
@@ -76,7 +80,8 @@ def test_the_mistakes_are_told_as_the_page_says(
 
 
 @pytest.mark.parametrize(
-    "section", [Document, ModelEntry, BackendEntry, Prefill, Decode, Serving, Match, OverrideEntry]
+    "section",
+    [Document, ModelEntry, BackendEntry, Prefill, Decode, Serving, LengthRange, Slo, Sweep, Match, OverrideEntry],
 )
-def test_every_key_is_explained(section: type[BaseModel]) -> None:
+def test_every_key_is_explained(section: type[Section]) -> None:
     assert [key for key in section.model_fields if f"`{key}`" not in TEXT and f"{key}:" not in TEXT] == []

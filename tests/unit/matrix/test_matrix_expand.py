@@ -23,7 +23,7 @@ def matrix(models: list[str], backends: list[str], workloads: list[str], rest: s
 
 GGUF = 'm: {gguf: "m-{quant}.gguf", quants: [Q8_0]}'
 HF = "h: {hf: h, quants: [BF16]}"
-MADE = "r: {synthetic: qwen3-8b, quants: [F16]}"
+MADE = "r: {synthetic: qwen3-8b, quants: [BF16]}"
 
 
 def test_cells_are_formed_where_format_and_kind_fit(load_text: Load) -> None:
@@ -32,8 +32,9 @@ def test_cells_are_formed_where_format_and_kind_fit(load_text: Load) -> None:
         "m-Q8_0-b-pp",
         "m-Q8_0-s-load",
         "h-BF16-v-load",
-        "r-F16-b-pp",
-        "r-F16-s-load",
+        "r-BF16-b-pp",
+        "r-BF16-s-load",
+        "r-BF16-v-load",
     ]
 
 
@@ -59,7 +60,7 @@ def test_the_order_is_that_of_the_file(load_text: Load) -> None:
         ),
         (
             matrix([GGUF], [BENCH, VLLM], [PP]),
-            ["6:3: the backend 'v' measures nothing: vllm takes hf, and the models are gguf"],
+            ["6:3: the backend 'v' measures nothing: vllm takes hf, synthetic, and the models are gguf"],
         ),
         (
             matrix([GGUF], [BENCH, SERVER], [PP]),
@@ -87,7 +88,7 @@ def test_the_order_is_that_of_the_file(load_text: Load) -> None:
         (
             matrix([GGUF], [BENCH, VLLM], [PP, LOAD]),
             [
-                "6:3: the backend 'v' measures nothing: vllm takes hf, and the models are gguf",
+                "6:3: the backend 'v' measures nothing: vllm takes hf, synthetic, and the models are gguf",
                 (
                     "9:3: the workload 'load' is never measured: the backends that measure serving (v) take none of "
                     "the models"

@@ -259,7 +259,7 @@ def test_what_an_engine_refuses_as_a_whole_is_told_at_its_settings(tmp_path: Pat
         (
             "max_concurrency: 2",
             "max_concurrency: 5",
-            ["10:3: max_concurrency 5 is never reached with 4 prompts: raise num_prompts or lower max_concurrency"],
+            ["10:88: max_concurrency 5 is never reached with 4 prompts: raise num_prompts or lower max_concurrency"],
         ),
         ("{tg_tps: 3%, pp", "{tg_tsp: 3%, pp", ["11:14: the metric 'tg_tsp' is not known; did you mean 'tg_tps'?"]),
         ("{tg_tps: 3%, pp", "{ttft_ms.p98: 3%, pp", ["11:14: ttft_ms has no summary 'p98'; did you mean 'p99'?"]),

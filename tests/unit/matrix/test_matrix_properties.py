@@ -24,6 +24,18 @@ WORKLOADS = st.one_of(
             "output_len": st.integers(1, 9),
             "num_prompts": st.integers(4, 9),
             "max_concurrency": st.integers(1, 4),
+        },
+        optional={"warmup": st.integers(0, 3), "prefix_cache": st.booleans(), "slo": st.just({"ttft_ms": 1.5})},
+    ),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("serving"),
+            "input_len": st.fixed_dictionaries({"min": st.integers(1, 4), "max": st.integers(4, 9)}),
+            "output_len": st.integers(1, 9),
+            "duration": st.integers(1, 9),
+            "sweep": st.fixed_dictionaries(
+                {"request_rate": st.lists(st.sampled_from([0.5, 1, 2, 2.5]), min_size=1, unique=True)}
+            ),
         }
     ),
 )
@@ -72,6 +84,15 @@ KEYS = st.sampled_from(
         "q",
         "b",
         "w",
+        "input_len",
+        "num_prompts",
+        "duration",
+        "max_concurrency",
+        "request_rate",
+        "trace",
+        "slo",
+        "sweep",
+        "min",
     ]
 )
 ANYTHING = st.recursive(
@@ -110,7 +131,8 @@ def test_expansion_is_stable_and_its_ids_are_unique(vocabulary: Vocabulary, docu
     cells = expand(matrix)
     assert cells == expand(matrix)
     assert len({cell.id.lower() for cell in cells}) == len(cells)
-    order = [list(document[section]) for section in ("models", "backends", "workloads")]
+    order = [list(document[section]) for section in ("models", "backends")]
+    order.append([workload.workload.name for workload in matrix.workloads])
     ranks = [
         (
             order[0].index(cell.model.name),

@@ -15,7 +15,19 @@ GOOD: dict[str, Any] = {
         "h": {"hf": "h{s}", "quants": {"BF16": {"s": ""}}},
     },
     "backends": {"b": {"engine": "llama-bench", "settings": {"flash_attn": "on"}, "timeout": "90s"}},
-    "workloads": {"w": {"kind": "prefill", "n_prompt": 8}},
+    "workloads": {
+        "w": {"kind": "prefill", "n_prompt": 8},
+        "s": {
+            "kind": "serving",
+            "input_len": {"min": 1, "max": 8},
+            "output_len": 4,
+            "duration": "60s",
+            "ramp_up": 0,
+            "max_failed": "1%",
+            "slo": {"ttft_ms": 500},
+            "sweep": {"request_rate": [0.5, 2]},
+        },
+    },
     "thresholds": {"pp_tps": "3%", "ttft_ms.p99": 0.1},
     "exclude": [{"model": "m", "quant": ["Q*"]}],
     "overrides": [{"match": {"backend": "b"}, "thresholds": {"tg_tps": 0.5}}],
@@ -50,6 +62,19 @@ def test_a_good_matrix_is_valid(validator: jsonschema.Draft202012Validator) -> N
         ("workloads/w/kind", "prefil"),
         ("workloads/w/n_gen", 3),
         ("workloads/w/n_prompt", 0),
+        ("workloads/s/input_len", [1, 8]),
+        ("workloads/s/input_len", None),
+        ("workloads/s/input_len/min", 0),
+        ("workloads/s/duration", "soon"),
+        ("workloads/s/max_failed", "1 in 100"),
+        ("workloads/s/slo", {}),
+        ("workloads/s/slo/ttft", 3),
+        ("workloads/s/sweep", {"request_rate": [1], "max_concurrency": [1]}),
+        ("workloads/s/sweep/request_rate", []),
+        ("workloads/s/api", "chats"),
+        ("workloads/s", {"kind": "serving", "input_len": 8, "output_len": 4, "num_prompts": 8}),
+        ("workloads/s", {"kind": "serving", "input_len": 8, "output_len": 4, "max_concurrency": 8}),
+        ("workloads/s", {"kind": "serving", "input_len": 8, "num_prompts": 4, "max_concurrency": 8}),
         ("thresholds/tg_tsp", "3%"),
         ("thresholds/tg_tps.p99", "3%"),
         ("thresholds/tg_tps", 3),
@@ -79,7 +104,7 @@ def test_on_is_valid_as_text_and_as_the_boolean_of_yaml_1_1(validator: jsonschem
 
 def test_every_key_has_a_description(vocabulary: Vocabulary) -> None:
     schema = json_schema(vocabulary)
-    sections = ["BackendEntry", "Match", "ModelEntry", "OverrideEntry", "Serving"]
+    sections = ["BackendEntry", "Match", "ModelEntry", "OverrideEntry", "Serving", "Slo", "Sweep", "LengthRange"]
     for holder in (schema, *(schema["$defs"][section] for section in sections)):
         assert all("description" in key for name, key in holder["properties"].items() if name != "kind")
 

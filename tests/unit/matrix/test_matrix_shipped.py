@@ -17,7 +17,7 @@ def cells(request: pytest.FixtureRequest, vocabulary: Vocabulary) -> tuple[Cell,
 
 
 @pytest.mark.parametrize("cells", ["smoke.yaml"], indirect=True)
-def test_smoke_needs_no_download_and_measures_both_engines(cells: tuple[Cell, ...]) -> None:
+def test_smoke_needs_no_download_and_measures_every_llama_cpp_engine(cells: tuple[Cell, ...]) -> None:
     assert [cell.id.removeprefix("qwen3-0.6b-synthetic-") for cell in cells] == [
         "Q8_0-llama.cpp-pp128",
         "Q8_0-llama.cpp-tg32",
@@ -27,9 +27,20 @@ def test_smoke_needs_no_download_and_measures_both_engines(cells: tuple[Cell, ..
         "Q4_K_M-llama.cpp-tg32",
         "Q4_K_M-llama-cpp-python-pp128",
         "Q4_K_M-llama-cpp-python-tg32",
+        "Q4_K_M-llama-server-load",
     ]
     assert {cell.artifact.format for cell in cells} == {"synthetic"}
-    assert {cell.thresholds for cell in cells} == {(("pp_tps", 0.1), ("tg_tps", 0.1))}
+    assert min(threshold for cell in cells for _, threshold in cell.thresholds) == 0.1
+
+
+@pytest.mark.parametrize("cells", ["vllm-cpu.yaml"], indirect=True)
+def test_vllm_on_a_cpu_runs_the_low_load_on_a_server_that_the_high_load_has_warmed(cells: tuple[Cell, ...]) -> None:
+    assert [cell.id for cell in cells] == [
+        "qwen3-tiny-synthetic-BF16-vllm-high-load",
+        "qwen3-tiny-synthetic-BF16-vllm-low-load",
+    ]
+    assert len({cell.group for cell in cells}) == 1
+    assert {(cell.artifact.format, cell.workload["prefix_cache"]) for cell in cells} == {("synthetic", False)}
 
 
 @pytest.mark.parametrize("cells", ["qwen3.yaml"], indirect=True)
