@@ -17,7 +17,8 @@ class Backlog:
     """Takes exchanges in and gives traces out.
 
     Beyond 64 MiB of raw responses :meth:`read_one` reads the oldest, when the client has nothing else to do; beyond
-    four times as much it is read at once, whatever that costs. ``tokens_asked`` counts those of sound responses.
+    four times as much it is read at once, whatever that costs. ``finished`` counts the exchanges, ``broken`` those that
+    came to no end, ``tokens_asked`` what the others were asked for.
     """
 
     def __init__(self, target: Target) -> None:
@@ -26,6 +27,7 @@ class Backlog:
         self._raw_bytes = 0
         self._read: list[Trace] = []
         self.finished = 0
+        self.broken = 0
         self.tokens_asked = 0
 
     def take(self, exchange: Exchange) -> None:
@@ -35,6 +37,8 @@ class Backlog:
         self.finished += 1
         if exchange.fault is None:
             self.tokens_asked += exchange.output_len
+        else:
+            self.broken += 1
         while self._raw_bytes > _HARD_LIMIT_FACTOR * RAW_LIMIT_BYTES:
             self.read_one()
 

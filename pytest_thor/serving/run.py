@@ -16,6 +16,7 @@ from pytest_thor.serving.client import Callbacks, Client, Limits, Run, quiet_col
 from pytest_thor.serving.connection import look_up
 from pytest_thor.serving.doubts import described, doubts_of
 from pytest_thor.serving.evidence import ClientNotes, evidence_of
+from pytest_thor.serving.exchange import Fault
 from pytest_thor.serving.load import Load
 from pytest_thor.serving.metrics import count, failures, latencies, throughputs
 from pytest_thor.serving.queue import RequestQueue
@@ -135,7 +136,10 @@ def _drive(
         progress=lambda: tell(backlog),
         server_died=bounds.server_died,
     )
-    return client.run(queue, limits, callbacks)
+    run = client.run(queue, limits, callbacks)
+    if run.stopped is None and backlog.broken and (said := bounds.server_died()) is not None:
+        run.stopped = Fault(cause="server-died", detail=said)  # too soon to be noticed on the way
+    return run
 
 
 def _teller(on_progress: Tell, load: Load) -> Callable[[Backlog], None]:

@@ -78,6 +78,7 @@ def answer() -> Answer:
         timeout_s: float = 30.0,
         on_progress: Callable[[str, float | None], None] = lambda _step, _rate: None,
         headers: dict[str, str] | None = None,
+        path_prefix: str = "",
         **parameters: Any,
     ) -> tuple[LoadResult, ScriptedServer]:
         """Answer a load's requests with these replies, the last one again and again."""
@@ -85,7 +86,7 @@ def answer() -> Answer:
             result = run_load(
                 load or make_load(),
                 make_workload(**parameters),
-                make_target(server.port, dialect, headers=headers or {}),
+                make_target(server.port, dialect, headers=headers or {}, path_prefix=path_prefix),
                 on_progress=on_progress,
                 server_died=died,
                 request_timeout_s=request_timeout_s,
