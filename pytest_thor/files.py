@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -37,24 +36,17 @@ def atomic_write_text(path: Path, text: str) -> None:
 def append_line(path: Path, line: str) -> None:
     """Add one line to a journal, whole or not at all, and wait until the disk has it.
 
-    One ``write`` to a file opened for appending does not mix with other processes' lines; a line that a crash
-    cut short is ended first, so that it spoils no other.
+    Writers take turns by a lock on the file. A line that a crash cut short is ended first, so that it spoils no other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = line.rstrip("\n").encode() + b"\n"
     with path.open("a+b") as file:
-        if file.tell() and not _ends_with_newline(file.fileno()):
+        fcntl.flock(file, fcntl.LOCK_EX)  # closing the file releases it
+        if os.fstat(file.fileno()).st_size and not _ends_with_newline(file.fileno()):
             data = b"\n" + data
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield a journal's lines; bytes that are not UTF-8 become replacement characters."""
-    with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            yield line.rstrip("\n")
 
 
 def shown(path: Path, here: Path) -> Path:
