@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +30,7 @@ _SCALARS = {
     11: struct.Struct("<q"),
     12: struct.Struct("<d"),
 }
-_STRING, _ARRAY = 8, 9
+_I32, _STRING, _ARRAY = 5, 8, 9
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
 
 
@@ -115,6 +117,27 @@ class HeaderBytes:
         scalar = _SCALARS[kind]
         value: Scalar = scalar.unpack(self.take(scalar.size, what))[0]
         return value
+
+    def integers(self, what: str) -> tuple[int, array[int] | None]:
+        """Return the length of the array that the next value is, and its elements if they are 32-bit integers.
+
+        Raises:
+            ArtifactInvalid: the value is no array.
+        """
+        start = self.position
+        if self.u32(f"the type of {what}") != _ARRAY:
+            raise self.invalid(f"expected {what} to be an array", at=start)
+        array_start = self.position
+        kind, count = self.u32(f"the element type of {what}"), self.u64(f"the length of {what}")
+        if kind != _I32:
+            self.position = array_start
+            self._skip_array(what)
+            return count, None
+        elements = array("i")
+        elements.frombytes(self.take(count * elements.itemsize, what))
+        if sys.byteorder == "big":
+            elements.byteswap()
+        return count, elements
 
     def _short_string(self, what: str) -> str | None:
         length = self.u64(f"the length of {what}")

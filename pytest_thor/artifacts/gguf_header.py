@@ -6,10 +6,12 @@ what does not fit is an :class:`~pytest_thor.errors.ArtifactInvalid` that names 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import stat
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -79,13 +81,41 @@ def read_header(path: Path) -> GgufHeader:
         ArtifactInvalid: it is truncated, foreign, hostile or of a version that is not read (1, big-endian).
         ArtifactError: it cannot be read for another reason, such as its permissions.
     """
+    with _opened(path) as source:
+        return _read(source)
+
+
+def read_integers(path: Path, key: str) -> tuple[int, array[int] | None] | None:
+    """Return the length of an array in a GGUF file's metadata, and its elements if they are 32-bit integers.
+
+    None is returned where the metadata has no such key.
+
+    Raises:
+        ArtifactMissing: there is no such file.
+        ArtifactInvalid: it is not a sound GGUF file, or the key's value is no array.
+        ArtifactError: it cannot be read for another reason, such as its permissions.
+    """
+    with _opened(path) as source:
+        _read_version(source)
+        _read_count(source, "tensors", smallest_bytes=24)
+        count = _read_count(source, "metadata entries", smallest_bytes=13)
+        for index in range(count):
+            found = source.text(MAX_KEY_BYTES, f"metadata key {index + 1} of {count}")
+            if found == key:
+                return source.integers(shown(key))
+            source.value(shown(found))
+    return None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[HeaderBytes]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise ArtifactInvalid(f"{path}: is {kind}; expected a GGUF file")
         with path.open("rb") as file:
-            return _read(HeaderBytes(path, file, status.st_size))
+            yield HeaderBytes(path, file, status.st_size)
     except FileNotFoundError:
         reason = "is a broken link" if path.is_symlink() else "there is no such file"
         raise ArtifactMissing(f"{path}: {reason}") from None

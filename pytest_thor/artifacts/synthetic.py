@@ -80,7 +80,7 @@ def make_synthetic(
             missing, the quantizer failed, or the disk is full. Nothing half-written is left.
     """
     recipe = _Recipe(
-        architecture=_known_architecture(architecture),
+        architecture=known_architecture(architecture),
         quant=_known_quant(quant),
         folder=cache / architecture,
         quantizer=quantizer,
@@ -213,7 +213,12 @@ def _expected_bytes(recipe: _Recipe) -> int:
     return math.ceil(recipe.architecture.parameters * min(1.25 * bits.get(narrow, 16.0), 16.0) / 8)
 
 
-def _known_architecture(name: str) -> Architecture:
+def known_architecture(name: str) -> Architecture:
+    """Return the shape of a name, if synthetic models can be made in it.
+
+    Raises:
+        ArtifactError: it is not known, or cannot be made yet.
+    """
     architecture = ARCHITECTURES.get(name)
     if architecture is None:
         raise ArtifactError(f"no known architecture {name!r}{_nearest(name, ARCHITECTURES)}")

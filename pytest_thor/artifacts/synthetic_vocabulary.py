@@ -5,7 +5,7 @@ First the 256 bytes, then merged tokens, then the special tokens, and unused one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -85,6 +85,13 @@ def make_vocabulary(size: int) -> Vocabulary:
         end_of_text=merged_end,
         end_of_turn=merged_end + CONTROL_TOKENS.index("<|im_end|>"),
     )
+
+
+def special_ids(size: int) -> Mapping[str, int]:
+    """Return the ids of the tokens that mean something, by their text, in a vocabulary of ``size`` tokens."""
+    special = CONTROL_TOKENS + ADDED_TOKENS
+    start = min(MERGED_TOKENS_END, size - len(special))
+    return {text: start + index for index, text in enumerate(special)}
 
 
 def _byte_alphabet() -> dict[int, str]:

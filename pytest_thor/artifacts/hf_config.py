@@ -1,0 +1,57 @@
+"""What an HF directory says of its model in JSON files, read with suspicion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_thor.errors import ArtifactError, ArtifactInvalid
+
+MAX_JSON_BYTES = 256 << 20
+"""The largest known tokenizers, of 262,144 tokens, take 33 MB."""
+
+
+def read_json(path: Path) -> Mapping[str, Any] | None:
+    """Return the object in a JSON file, or None where there is no such file.
+
+    Raises:
+        ArtifactInvalid: it is not a JSON object, or far too large.
+        ArtifactError: it cannot be read.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ArtifactInvalid(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB; expected the JSON of a model")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactInvalid(f"{path}: is not JSON ({error}); fetch it again") from None
+    if not isinstance(found, dict):
+        raise ArtifactInvalid(f"{path}: expected a JSON object")
+    return found
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """Return a directory's config.json; of a model that does more than text, the part on its language model.
+
+    Raises:
+        ArtifactInvalid: there is none, or it is not a JSON object.
+        ArtifactError: it cannot be read.
+    """
+    config = read_json(folder / "config.json")
+    if config is None:
+        raise ArtifactInvalid(f"{folder}: has no config.json; expected the folder of an HF model")
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, dict) else config
+
+
+def whole_number(config: Mapping[str, Any], key: str) -> int | None:
+    """Return a configuration's positive whole number, or None where it has none of that name."""
+    value = config.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
