@@ -101,7 +101,7 @@ def _config(shape: Architecture) -> dict[str, Any]:
     config: dict[str, Any] = {
         "architectures": [class_name],
         "model_type": model_type,
-        "transformers_version": "4.51.0",  # the release of the published files; a newer one suspects other families' faults
+        "transformers_version": "4.51.0",  # as in the published files; without it a newer one warns
         "dtype": "bfloat16",
         "torch_dtype": "bfloat16",  # what older releases of transformers call it
         "vocab_size": shape.vocabulary,

@@ -11,6 +11,9 @@ from pytest_thor.matrix.findings import Findings
 HF_SYNTHETIC_QUANT = "BF16"
 """The only quant of a synthetic checkpoint: the type in which an engine makes its dummy weights."""
 
+_CONTEXT_STEP = 256
+_UNIFIED = frozenset({"-kvu", "--kv-unified", "--kv-unified-per-slot"})
+
 
 def report_misfits(cells: Iterable[Cell], matrix: Matrix, findings: Findings) -> None:
     """Note requests that are longer than a backend's context, and synthetic quants that cannot be made."""
@@ -50,15 +53,20 @@ def _context(backend: Backend) -> tuple[int, str, str] | None:
     if not over_all:  # 0 is the model's own, which only its files tell
         return None
     if slots == 1 or _is_unified(settings):
-        return over_all, f"ctx_size {over_all}", "raise ctx_size to {tokens}"
+        return _rounded(over_all), f"ctx_size {over_all}", "raise ctx_size to {tokens}"
     said = f"ctx_size {over_all} over {slots} slots"
-    return over_all // slots, said, f"raise ctx_size to {slots} × {{tokens}}, lower parallel"
+    return _rounded(-(-over_all // slots)), said, f"raise ctx_size to {slots} × {{tokens}}, lower parallel"
+
+
+def _rounded(tokens: int) -> int:
+    """Return the context that llama.cpp really makes: a multiple of its step."""
+    return -(-tokens // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
 def _is_unified(settings: Mapping[str, Setting]) -> bool:
     """Tell whether the slots of llama-server share one context instead of dividing it."""
     extra = settings.get("extra_args")
-    return isinstance(extra, tuple) and any(word in ("-kvu", "--kv-unified") for word in extra)
+    return isinstance(extra, tuple) and not _UNIFIED.isdisjoint(extra)
 
 
 def _whole(settings: Mapping[str, Setting], name: str) -> int | None:

@@ -275,48 +275,55 @@ def test_a_points_name_must_be_free_and_short(problems: Problems) -> None:
     assert told.endswith(f"is longer than 64 characters: shorten {'x' * 62!r}")
 
 
+LONG = "input_len: 600, output_len: 5"
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ("{ctx_size: 119, parallel: 8}", "room for 14 (ctx_size 119 over 8 slots): raise ctx_size to 8 × 15, lower"),
-        ("{ctx_size: 14}", "room for 14 (ctx_size 14): raise ctx_size to 15, shorten"),
-        ("{max_model_len: 14}", "room for 14 (max_model_len 14): raise max_model_len to 15, shorten"),
+        (
+            "{ctx_size: 4096, parallel: 8}",
+            "room for 512 (ctx_size 4096 over 8 slots): raise ctx_size to 8 × 605, lower",
+        ),
+        ("{ctx_size: 500}", "room for 512 (ctx_size 500): raise ctx_size to 605, shorten"),
+        ("{max_model_len: 604}", "room for 604 (max_model_len 604): raise max_model_len to 605, shorten"),
     ],
 )
 def test_a_context_too_small_for_the_load_is_told_before_anything_starts(
     problems: Problems, settings: str, expected: str
 ) -> None:
-    (told,) = problems(matrix(f"{LENGTHS}, {LEVEL}", settings=settings))
-    assert told.startswith("6:3: the longest request of 'load' has 15 tokens in and out, and the backend 's' (line 4) ")
+    (told,) = problems(matrix(f"{LONG}, {LEVEL}", settings=settings))
+    assert told.startswith("6:3: the longest request of 'load' has 605 tokens in and out, and the backend 's' (line 4)")
     assert expected in told
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        "{ctx_size: 120, parallel: 8}",
+        "{ctx_size: 4840, parallel: 8}",
         "{ctx_size: 0, parallel: 8}",
         "{parallel: 8}",
-        "{max_model_len: 15}",
-        '{ctx_size: 15, parallel: 8, extra_args: ["--kv-unified"]}',
+        "{max_model_len: 605}",
+        "{ctx_size: 513}",  # which llama.cpp makes 768
+        '{ctx_size: 768, parallel: 8, extra_args: ["--kv-unified"]}',
     ],
 )
 def test_a_context_that_suffices_or_is_not_known_is_left_to_the_engine(load_text: Load, settings: str) -> None:
-    assert len(expand(load_text(matrix(f"{LENGTHS}, {LEVEL}", settings=settings)))) == 1
+    assert len(expand(load_text(matrix(f"{LONG}, {LEVEL}", settings=settings)))) == 1
 
 
 @pytest.mark.usefixtures("traces")
 def test_the_longest_request_counts(load_text: Load, problems: Problems) -> None:
     ranged = f"input_len: {{min: 2, max: 10}}, output_len: {{min: 1, max: 5}}, {LEVEL}"
-    assert "has 15 tokens" in problems(matrix(ranged, settings="{ctx_size: 14}"))[0]
-    assert "has 64 tokens" in problems(matrix("trace: timed.jsonl", settings="{ctx_size: 63}"))[0]
-    assert expand(load_text(matrix("trace: timed.jsonl", settings="{ctx_size: 64}")))
+    assert "has 15 tokens" in problems(matrix(ranged, settings="{max_model_len: 14}"))[0]
+    assert "has 64 tokens" in problems(matrix("trace: timed.jsonl", settings="{max_model_len: 63}"))[0]
+    assert expand(load_text(matrix("trace: timed.jsonl", settings="{max_model_len: 64}")))
 
 
 def test_a_pair_that_is_excluded_needs_no_context(load_text: Load) -> None:
     short = f"  short: {{kind: serving, {LENGTHS}, {LEVEL}}}\n"
     rest = f"{short}exclude: [{{workload: load, backend: s}}]\n"
-    text = matrix("input_len: 99, output_len: 1, " + LEVEL, settings="{ctx_size: 15}", rest=rest)
+    text = matrix(f"{LONG}, {LEVEL}", settings="{ctx_size: 256}", rest=rest)
     text = text.replace("workloads:", "  big: {engine: llama-server}\nworkloads:")
     assert [cell.id for cell in expand(load_text(text))] == [
         "m-Q8_0-s-short",
