@@ -19,6 +19,7 @@ from pytest_thor.units import format_duration
 GRACE_S = 10.0
 """Seconds that a server has to end by itself when it is asked to."""
 _TRIES = 3
+_END_IS_TOLD_S = 5.0
 _REASON_BYTES = 65536
 _MEMORY = re.compile(r"out of memory|OutOfMemory|failed to allocate|cannot allocate|bad_alloc", re.IGNORECASE)
 _ERROR = re.compile(r"\w*(Error|Exception)\b: |\berror\b\s*:|\bfailed to\b|\bcouldn't\b| E ", re.IGNORECASE)
@@ -50,6 +51,7 @@ class Server:
         self.place = place
         self.load_s = 0.0
         """Seconds from its start until it said that it is ready."""
+        self._health = order.health
         self._process = process
         self._load_peak_bytes: int | None = None
         self._forgets = False
@@ -58,6 +60,12 @@ class Server:
         """Say how it ended, or return None while it runs."""
         ending = self._process.wait(0)
         return None if ending is None else ended(self._process, self.name)
+
+    def gone(self) -> str | None:
+        """As ``died``, but sure: where it does not answer, its end is waited for, since that is told a little later."""
+        if not get(self.place, self._health).ok:
+            self._process.wait(_END_IS_TOLD_S)
+        return self.died()
 
     def log_tail(self) -> str:
         """Return the end of what it printed."""

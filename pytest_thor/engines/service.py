@@ -62,6 +62,10 @@ class Service:
         """Say how the server ended, or return None while it runs (or is not ours to watch)."""
         return self.server.died() if self.server else None
 
+    def gone(self) -> str | None:
+        """As ``died``, for certain; it asks the server, so not while it is measured."""
+        return self.server.gone() if self.server else None
+
     def log_tail(self) -> str | None:
         """Return the end of what the server printed, where it was started here."""
         return self.server.log_tail() if self.server else None

@@ -79,7 +79,7 @@ class _Measuring:
 
     def _serve(self, service: Service) -> Iterator[tuple[Cell, Launch]]:
         """Measure the cells that are left, until the server is dead or the time is over."""
-        while self._waiting and not service.died():
+        while self._waiting and not service.gone():
             if time.monotonic() >= self._deadline:
                 yield from self._fail_the_rest(self._too_late(), service.log_tail())
                 return
@@ -109,6 +109,7 @@ class _Measuring:
         return self._launch_of(cell, service, result, cached_before)
 
     def _launch_of(self, cell: Cell, service: Service, result: LoadResult, cached_before: int | None) -> Launch:
+        death = service.gone()
         cached_after = service.cached_tokens()
         memory = service.server.memory() if service.server else {}
         evidence = {**result.evidence, **self._evidence(service, memory)}
@@ -119,7 +120,6 @@ class _Measuring:
             told = any("prefix cache" in doubt for doubt in doubts)
             if cached and not told and not Asked.of(cell.workload).prefix_cache:
                 doubts.append(f"the server counts {cached} prompt tokens that came from its prefix cache")
-        death = service.died()
         failure = f"in mid-load, {death}" if death else self._over() or result.failure
         if failure:
             return self._launch(service.build, failure=failure, log_tail=service.log_tail(), evidence=evidence)

@@ -93,10 +93,10 @@ def _build(path: Path, version: str | None, **details: object) -> EngineBuild:
 
 def _interpreter_of(path: Path) -> Path | None:
     """Return the Python that a program is, or that the script of a command names in its first lines."""
+    if path.name.startswith(("python", "pypy")):
+        return path
     with path.open("rb") as file:
         head = file.read(512).decode("utf-8", errors="replace")
-    if not head.startswith("#!"):
-        return path if path.name.startswith(("python", "pypy")) else None
     named = _SHEBANG.search(head)
     interpreter = Path(named[1] or named[2]) if named else None
     return interpreter if interpreter and interpreter.is_absolute() and interpreter.is_file() else None

@@ -9,10 +9,14 @@ import importlib.metadata
 import importlib.util
 import json
 import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent  # where a file is called vllm.py
 
 
 def main() -> int:
     """Print the line; return an exit status."""
+    sys.path = [folder for folder in sys.path if Path(folder).resolve() != _HERE]
     if importlib.util.find_spec("vllm") is None:
         print(json.dumps({"vllm": None}))
         return 0

@@ -13,11 +13,16 @@ import psutil
 import pytest
 
 from pytest_thor.cell import ArtifactReference, Backend, Cell, Kind, Model, Setting, Workload
+from pytest_thor.engines import SERVING_ENGINES
 from pytest_thor.engines.base import Progress
 from pytest_thor.engines.llama_bench import LlamaBench
+from pytest_thor.engines.serving_engine import ModelFacts, ServingEngine
 from pytest_thor.measurement import Launch
+from pytest_thor.serving.load import TokenIds
 
-STUB = Path(__file__).parents[2] / "fakes" / "stub_llama_bench.py"
+FAKES = Path(__file__).parents[2] / "fakes"
+STUB = FAKES / "stub_llama_bench.py"
+STUB_SERVER = FAKES / "stub_server.py"
 
 
 class MakeCell(Protocol):
@@ -115,5 +120,101 @@ def make_stub(tmp_path: Path) -> MakeStub:
         artifact = tmp_path / "tiny.gguf"
         artifact.touch()
         return StubBench(program=program, artifact=artifact, steps=[])
+
+    return make
+
+
+class MakeServingCell(Protocol):
+    def __call__(
+        self,
+        name: str = "low",
+        *,
+        engine: str = "llama-server",
+        settings: Mapping[str, Setting] | None = None,
+        timeout_s: float = 60.0,
+        **parameters: Setting,
+    ) -> Cell: ...
+
+
+@pytest.fixture
+def serving_cell(tmp_path: Path) -> MakeServingCell:
+    def make(
+        name: str = "low",
+        *,
+        engine: str = "llama-server",
+        settings: Mapping[str, Setting] | None = None,
+        timeout_s: float = 60.0,
+        **parameters: Setting,
+    ) -> Cell:
+        asked: dict[str, Setting] = {"input_len": 8, "output_len": 4, "num_prompts": 3, "max_concurrency": 1}
+        return Cell(
+            matrix="test",
+            matrix_path=str(tmp_path / "test.yaml"),
+            line=1,
+            model=Model(name="tiny", architecture=None),
+            quant="F16",
+            artifact=ArtifactReference(format="gguf", location="tiny.gguf"),
+            backend=Backend(
+                name="stub", engine=engine, settings=tuple(sorted((settings or {}).items())), timeout_s=timeout_s
+            ),
+            workload=Workload(name=name, kind="serving", parameters=tuple(sorted({**asked, **parameters}.items()))),
+            thresholds=(),
+        )
+
+    return make
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StubServer:
+    """A stub with its script written, to be started as llama-server or vllm, and what it wrote of its life."""
+
+    program: Path
+    artifact: Path
+    steps: list[Progress]
+
+    def engine(self, name: str = "llama-server") -> ServingEngine:
+        facts = ModelFacts(token_ids=TokenIds(size=1000), context_length=4096)
+        return SERVING_ENGINES[name](self.program, lambda _: facts)
+
+    def launch(self, *cells: Cell) -> Iterator[tuple[Cell, Launch]]:
+        return self.engine(cells[0].backend.engine).launch(cells, self.artifact, self.steps.append)
+
+    def measure(self, *cells: Cell) -> list[Launch]:
+        """Launch to the end and return the launches in the order of the cells; nothing may be left running."""
+        launches = dict(self.launch(*cells))
+        assert set(launches) == set(cells)
+        assert self.living() == []
+        return [launches[cell] for cell in cells]
+
+    def pids(self) -> list[int]:
+        return [int(line) for line in self._lines("pids")]
+
+    def living(self) -> list[int]:
+        return [pid for pid in self.pids() if psutil.pid_exists(pid)]
+
+    def starts(self) -> list[Any]:
+        """What each start was given: its arguments and a few variables."""
+        return [json.loads(line) for line in self._lines("starts")]
+
+    def _lines(self, file: str) -> list[str]:
+        path = Path(f"{self.program}.{file}")
+        return path.read_text().splitlines() if path.exists() else []
+
+
+class MakeStubServer(Protocol):
+    def __call__(self, program: str = "llama-server", **script: Any) -> StubServer: ...
+
+
+@pytest.fixture
+def stub_server(tmp_path: Path) -> MakeStubServer:
+    def make(program: str = "llama-server", **script: Any) -> StubServer:
+        path = tmp_path / program
+        # A shell in between, so that it is a program like any other, and no script of this Python.
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {STUB_SERVER} {path} "$@"\n')
+        path.chmod(0o755)
+        Path(f"{path}.json").write_text(json.dumps(script))
+        artifact = tmp_path / "tiny.gguf"
+        artifact.touch()
+        return StubServer(program=path, artifact=artifact, steps=[])
 
     return make

@@ -1,4 +1,4 @@
-"""The table of engines: each row is what it says, and those that cannot measure yet say so."""
+"""The table of engines: each row is what it says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import BaseModel
 
-from pytest_thor.engines import ENGINES
+from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
 from pytest_thor.errors import EngineMissing
@@ -25,18 +25,17 @@ def test_a_row_bears_its_engines_name_and_settings(name: str) -> None:
     assert traits.formats
     assert traits.kinds
     assert issubclass(traits.settings, BaseModel)
-    assert traits.settings.model_validate({}).model_dump(exclude_defaults=True) == {}
+    required = {"url": "http://127.0.0.1:8000"} if name == "openai" else {}
+    assert traits.settings.model_validate(required).model_dump(exclude_defaults=True) == required
 
 
-@pytest.mark.parametrize("name", ["llama-server", "vllm"])
-def test_serving_engines_are_declared_and_say_that_they_do_not_measure_yet(name: str, make_cell: MakeCell) -> None:
-    engine = ENGINES[name]()
-    cells = [make_cell("decode", 8)]
-    assert engine.batches(cells) == [tuple(cells)]
-    with pytest.raises(EngineMissing, match=f"{name}: serving workloads are not measured by this version"):
-        engine.identify()
-    with pytest.raises(EngineMissing):
-        engine.launch(cells, Path("x"), print)
+@pytest.mark.parametrize("name", SERVING_ENGINES)
+def test_a_serving_engine_measures_loads_and_nothing_else(name: str, make_cell: MakeCell) -> None:
+    assert ENGINES[name] is SERVING_ENGINES[name]
+    assert SERVING_ENGINES[name].traits.kinds == {"serving"}
+    cells = [make_cell("decode", 8), make_cell("decode", 9)]
+    assert SERVING_ENGINES[name]().batches(cells) == [tuple(cells)]
+    assert SERVING_ENGINES[name]().batches([]) == []
 
 
 def script(path: Path, text: str) -> Path:
