@@ -1,5 +1,6 @@
 # make bench               set up everything, measure matrices/smoke.yaml for real, judge against baselines/
 # make test                set up everything, check formatting, lint and types, run the tests
+# make test-vllm           the tests that need a real vLLM, in an environment of its own (.venv-vllm, CPU build)
 # make bench CUDA_ARCH=110 the same on a Jetson Thor, with llama.cpp built for its GPU
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ MATRIX ?= matrices/smoke.yaml
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: bench test setup lint schemas clean
+.PHONY: bench test test-vllm setup lint schemas clean
 
 bench: setup
 	$(BIN)/python -m pytest --thor-matrix $(MATRIX) --thor-update-baseline=missing $(ARGS)
@@ -16,6 +17,10 @@ bench: setup
 test: lint
 	PYTHONPATH=.venv/oldest-pytest $(BIN)/python -m pytest tests/plugin -m "not engine" -p no:cacheprovider -q
 	$(BIN)/python -m pytest --timeout 900 $(ARGS)
+
+test-vllm: setup
+	@$(PYTHON) .ci/setup_vllm.py
+	THOR_VLLM=.venv-vllm/bin/python $(BIN)/python -m pytest -m vllm --timeout 900 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -30,4 +35,4 @@ schemas: setup
 	$(BIN)/python -m pytest_thor.schemas
 
 clean:
-	rm -rf .venv thor-report .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-vllm thor-report .mypy_cache .ruff_cache .pytest_cache .hypothesis
