@@ -23,7 +23,7 @@ class Backlog:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._raw: deque[Exchange] = deque()
+        self._raw: deque[tuple[Exchange, int]] = deque()
         self._raw_bytes = 0
         self._read: list[Trace] = []
         self.finished = 0
@@ -32,8 +32,9 @@ class Backlog:
 
     def take(self, exchange: Exchange) -> None:
         """Keep an exchange that is over."""
-        self._raw.append(exchange)
-        self._raw_bytes += exchange.size_bytes
+        size_bytes = exchange.size_bytes
+        self._raw.append((exchange, size_bytes))
+        self._raw_bytes += size_bytes
         self.finished += 1
         if exchange.fault is None:
             self.tokens_asked += exchange.output_len
@@ -56,8 +57,8 @@ class Backlog:
         return sorted(self._read, key=lambda trace: trace.index)
 
     def _reduce(self) -> None:
-        exchange = self._raw.popleft()
-        self._raw_bytes -= exchange.size_bytes
+        exchange, size_bytes = self._raw.popleft()
+        self._raw_bytes -= size_bytes
         trace = read_trace(exchange, self._target.dialect)
         if trace.fault is not None:
             told = self._target.redacted(trace.fault.detail)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 
 from pytest_thor.serving.arrival_clock import ArrivalClock
-from pytest_thor.serving.connection import Address, Connection
+from pytest_thor.serving.connection import READ_BYTES, Address, Connection
 from pytest_thor.serving.exchange import Exchange, Fault, Outgoing
 from pytest_thor.serving.queue import RequestQueue
 
@@ -29,6 +29,7 @@ _UPKEEP_NS = _NS // 10
 _ASK_NS = _NS // 2
 _REFUSED_PAUSE_NS = 6 * _NS // 10
 _CONNECT_TIMEOUT_NS = 15 * _NS
+RESPONSE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,28 +120,25 @@ class Client:
         with contextlib.suppress(OSError):
             opening = {self._connect() for _ in range(count - len(self._idle))}
         while any(not (one.is_open or one.is_closed) for one in opening) and perf_counter_ns() < give_up_ns:
-            for connection in self._ready(0.05):
+            for descriptor, _ in self._epoll.poll(0.05):
                 with contextlib.suppress(OSError):
-                    self._advance(connection)
+                    self._advance(self._connections[descriptor])
 
     def run(self, queue: RequestQueue, limits: Limits, callbacks: Callbacks) -> Run:
         """Send the queue's requests and take their responses, to the end of all of them or to a limit."""
         run = Run(started_ns=perf_counter_ns(), over=callbacks.over)
         upkeep = _Upkeep(run, limits, callbacks)
-        free_ns, finished, may_idle = run.started_ns, 0, True
+        free_ns, finished = run.started_ns, 0
         while True:
             next_ns = self._send_due(run, queue, limits, free_ns)
             if next_ns is None and not self._busy and not self._waiting:
                 return run
             wake_ns = upkeep.next_ns if next_ns is None else min(next_ns, upkeep.next_ns)
-            while run.finished == finished and (now_ns := perf_counter_ns()) < wake_ns:
-                may_idle = self._serve(run, (wake_ns - now_ns) / _NS, callbacks.idle if may_idle else None)
-            now_ns = perf_counter_ns()
+            now_ns = self._serve_until(run, wake_ns, callbacks.idle)
             if run.finished > finished:
-                finished, free_ns, may_idle = run.finished, now_ns, True
+                finished, free_ns = run.finished, now_ns
             if now_ns >= upkeep.next_ns:
-                may_idle = True
-                self._time_out(run, limits, now_ns)
+                self._give_up_some(run, limits, now_ns)
                 fault = upkeep.look(now_ns)
                 if fault is not None:
                     self._stop(run, fault)
@@ -184,27 +182,37 @@ class Client:
         connection.send(exchange, data)
         self._listen(connection)
 
-    def _serve(self, run: Run, wait_s: float, idle: Callable[[], bool] | None) -> bool:
-        """Take what has arrived, waiting for it if need be; return whether ``idle`` work may be left."""
-        ready = self._ready(0 if idle else wait_s)
-        if not ready and idle:
-            return idle()
-        for connection in ready:
-            if connection.is_open:
-                if connection.interest & select.EPOLLOUT:
-                    connection.go_on_sending()
-                    self._listen(connection)
-                if connection.receive():
-                    self._finish(run, connection)
-            else:
-                self._opened(run, connection)
-        return idle is not None
+    def _serve_until(self, run: Run, wake_ns: int, idle: Callable[[], bool]) -> int:
+        """Take what arrives until an exchange is over or it is time to look up; return when that was.
 
-    def _ready(self, wait_s: float) -> list[Connection]:
-        events = self._epoll.poll(wait_s)
-        self.clock.woken()
-        connections = self._connections
-        return [connections[descriptor] for descriptor, _ in events]
+        This is the hot path: it runs once for almost every token, from a cold cache. ``idle`` gets its turn where
+        nothing has arrived, until it has nothing to do.
+        """
+        poll, woken, connections = self._epoll.poll, self.clock.woken, self._connections
+        finished, may_idle = run.finished, True
+        now_ns = perf_counter_ns()
+        while now_ns < wake_ns and run.finished == finished:
+            ready = poll(0 if may_idle else (wake_ns - now_ns) / _NS)
+            now_ns = woken()
+            for descriptor, _ in ready:
+                connection = connections[descriptor]
+                if connection.interest != select.EPOLLIN:
+                    self._go_on(run, connection)
+                elif connection.receive():
+                    self._finish(run, connection)
+            if may_idle and not ready:
+                may_idle = idle()
+        return now_ns
+
+    def _go_on(self, run: Run, connection: Connection) -> None:
+        """Go on with opening, or with sending a long request; the server may answer it before it has it all."""
+        if not connection.is_open:
+            self._opened(run, connection)
+            return
+        connection.go_on_sending()
+        self._listen(connection)
+        if connection.receive():
+            self._finish(run, connection)
 
     def _finish(self, run: Run, connection: Connection) -> None:
         exchange = self._busy.pop(connection, None)
@@ -272,10 +280,14 @@ class Client:
             self._epoll.unregister(connection.fileno)
             connection.close()
 
-    def _time_out(self, run: Run, limits: Limits, now_ns: int) -> None:
+    def _give_up_some(self, run: Run, limits: Limits, now_ns: int) -> None:
         limit_ns = int(limits.request_timeout_s * _NS)
         for connection, exchange in list(self._busy.items()):
-            if exchange.sent_ns is not None and now_ns - exchange.sent_ns > limit_ns:
+            many = len(exchange.pieces) > RESPONSE_LIMIT_BYTES // READ_BYTES
+            if many and exchange.size_bytes > RESPONSE_LIMIT_BYTES:
+                detail = f"the response is larger than {RESPONSE_LIMIT_BYTES} bytes"
+                self._abandon(run, connection, Fault(cause="too-large", detail=detail))
+            elif exchange.sent_ns is not None and now_ns - exchange.sent_ns > limit_ns:
                 detail = f"no end after {limits.request_timeout_s:g} s and {exchange.size_bytes} bytes"
                 self._abandon(run, connection, Fault(cause="timeout", detail=detail))
         for connection, (_, _, since_ns) in list(self._waiting.items()):

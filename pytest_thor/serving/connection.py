@@ -16,8 +16,7 @@ from pytest_thor.serving.arrival_clock import ANCILLARY_BYTES, SO_TIMESTAMPNS, A
 from pytest_thor.serving.exchange import Exchange, Fault
 from pytest_thor.serving.http_response import BodyEnd, MalformedResponse, parse_head
 
-RESPONSE_LIMIT_BYTES = 64 * 1024 * 1024
-_READ_BYTES = 16 * 1024
+READ_BYTES = 16 * 1024
 _STALE_WITHIN_NS = 1_000_000_000
 
 
@@ -48,7 +47,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_body_end", "_clock", "_recvmsg", "_socket", "_tls", "_unsent",
+        "_arrival_ns", "_body_end", "_is_chunked", "_recvmsg", "_socket", "_tls", "_unsent",
         "exchange", "fileno", "interest", "is_closed", "is_open", "is_used", "listening", "request",
     )  # fmt: skip
 
@@ -65,7 +64,8 @@ class Connection:
         self.request = b""
         self._unsent = memoryview(b"")
         self._body_end: BodyEnd | None = None
-        self._clock = clock
+        self._is_chunked = False
+        self._arrival_ns = clock.arrival_ns
         with contextlib.suppress(OSError):  # a kernel without it: the client's own clock is read instead
             plain.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         started = plain.connect_ex(address.sockaddr)
@@ -104,7 +104,7 @@ class Connection:
         """Stamp a request as sent and hand it to the kernel, as much of it as it takes now."""
         self.exchange, self.request = exchange, request
         self._unsent = memoryview(request)
-        self._body_end = None
+        self._body_end, self._is_chunked = None, False
         exchange.sent_ns = perf_counter_ns()
         self.go_on_sending()
 
@@ -122,49 +122,56 @@ class Connection:
         self.interest = select.EPOLLIN | select.EPOLLOUT if self._unsent else select.EPOLLIN
 
     def receive(self) -> bool:
-        """Take and stamp what has arrived; return whether the exchange, or the connection, is over with it."""
+        """Take and stamp what has arrived; return whether the exchange, or the connection, is over with it.
+
+        All but the first and the last arrival of a response go no further than this function, which calls as few
+        others as it can.
+        """
         if self._tls is not None:
             return self._receive_tls(self._tls)
         try:
-            data, ancillary, _, _ = self._recvmsg(_READ_BYTES, ANCILLARY_BYTES)
+            data, ancillary, _, _ = self._recvmsg(READ_BYTES, ANCILLARY_BYTES)
         except BlockingIOError:
             return False
         except OSError as error:
             return self._broken(error)
-        now_ns = perf_counter_ns()
-        return self._take(data, self._clock.arrival_ns(ancillary, now_ns))
+        exchange = self.exchange
+        if exchange is None:
+            self.is_closed = True  # the server closed an idle connection, or speaks unasked: use another
+            return True
+        exchange.stamps.append(self._arrival_ns(ancillary, perf_counter_ns()))
+        exchange.pieces.append(data)
+        if self._is_chunked and len(data) > 3 and data[-4:] != b"\r\n\r\n":
+            return False
+        return self._look_for_end(exchange)
 
     def _receive_tls(self, tls: ssl.SSLSocket) -> bool:
         """Take what TLS holds, all of it: the kernel tells of nothing that is already decrypted."""
         while True:
             try:
-                data = tls.recv(_READ_BYTES)
+                data = tls.recv(READ_BYTES)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return False
             except OSError as error:
                 return self._broken(error)
-            if self._take(data, self._clock.arrival_ns((), perf_counter_ns())):
+            if self.exchange is None:
+                self.is_closed = True
+                return True
+            self.exchange.stamps.append(self._arrival_ns((), perf_counter_ns()))
+            self.exchange.pieces.append(data)
+            if self._look_for_end(self.exchange):
                 return True
 
-    def _take(self, data: bytes, arrival_ns: int) -> bool:
-        exchange = self.exchange
-        if exchange is None:
-            self.is_closed = True  # the server closed an idle connection, or speaks unasked: use another
-            return True
-        if not data:
+    def _look_for_end(self, exchange: Exchange) -> bool:
+        if not exchange.pieces[-1]:
             return self._ended_by_server(exchange)
-        exchange.stamps.append(arrival_ns)
-        exchange.pieces.append(data)
-        exchange.size_bytes += len(data)
         try:
-            over = self._body_end.feed(data) if self._body_end is not None else self._read_head(exchange)
+            over = self._body_end.feed(exchange.pieces) if self._body_end is not None else self._read_head(exchange)
         except MalformedResponse as error:
             return self._fail("malformed-http", str(error))
         if over:
-            exchange.ended_ns = arrival_ns
+            exchange.ended_ns = exchange.stamps[-1]
             self.is_closed |= exchange.head is None or not exchange.head.keep_alive or bool(self._unsent)
-        elif exchange.size_bytes > RESPONSE_LIMIT_BYTES:
-            return self._fail("too-large", f"the response is larger than {RESPONSE_LIMIT_BYTES} bytes")
         return over
 
     def _read_head(self, exchange: Exchange) -> bool:
@@ -173,8 +180,11 @@ class Connection:
         if head is None:
             return False
         exchange.head = head
+        exchange.pieces[:] = [received]
+        exchange.stamps[:] = exchange.stamps[-1:]
         self._body_end = BodyEnd(head)
-        return self._body_end.feed(received[head.size :])
+        self._is_chunked = head.chunked
+        return self._body_end.feed(exchange.pieces)
 
     def _ended_by_server(self, exchange: Exchange) -> bool:
         head = exchange.head

@@ -44,6 +44,10 @@ class Exchange:
     head: Head | None = None
     stamps: list[int] = field(default_factory=list)
     pieces: list[bytes] = field(default_factory=list)
-    size_bytes: int = 0
     fault: Fault | None = None
     retried: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """How much arrived."""
+        return sum(map(len, self.pieces))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -118,37 +119,37 @@ def _read_trailer(body: bytes, last_chunk: int, start: int, payload: tuple[tuple
 
 
 class BodyEnd:
-    """Tells when a response's body is over, at next to no cost per arrival.
+    """Tells when a response's body is over.
 
-    A chunked body ends with an empty line, and so its last arrival does: only an arrival that does is looked into.
+    A chunked body ends with an empty line, and so does its last arrival. One that does not, and is longer than such an
+    end, need not be fed: this is how a stream costs next to nothing.
     """
 
-    __slots__ = ("_chunked", "_left", "_pending", "_tail", "_unread")
+    __slots__ = ("_chunked", "_fed", "_left", "_skip", "_unread")
 
     def __init__(self, head: Head) -> None:
         self._chunked = head.chunked
         self._left = head.length
-        self._pending: list[bytes] = []
-        self._tail = b""
+        self._skip = head.size
+        self._fed = 0
         self._unread = b""
 
-    def feed(self, data: bytes) -> bool:
-        """Return whether the body is over with this arrival.
+    def feed(self, pieces: Sequence[bytes]) -> bool:
+        """Return whether the body is over, given all that arrived so far, head included.
 
         Raises:
             MalformedResponse: the chunks contradict themselves.
         """
-        if not self._chunked:
-            if self._left is None:
-                return False
-            self._left -= len(data)
-            return self._left <= 0
-        self._pending.append(data)
-        self._tail = data if len(data) >= 4 else (self._tail + data)[-4:]
-        if not self._tail.endswith(b"\r\n\r\n"):
+        if self._chunked and b"".join(pieces[-4:])[-4:] != b"\r\n\r\n":
             return False
-        body = self._unread + b"".join(self._pending)
-        self._pending.clear()
-        chunks = read_chunks(body)
-        self._unread = body[chunks.position :]
-        return chunks.complete
+        data = b"".join(pieces[self._fed :])[self._skip :]
+        self._fed, self._skip = len(pieces), 0
+        if self._chunked:
+            body = self._unread + data
+            chunks = read_chunks(body)
+            self._unread = body[chunks.position :]
+            return chunks.complete
+        if self._left is None:
+            return False
+        self._left -= len(data)
+        return self._left <= 0
