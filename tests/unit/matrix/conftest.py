@@ -44,6 +44,7 @@ class ServerSettings(BenchSettings):
     max_model_len: int | None = None
     load_format: str | None = None
     enforce_eager: bool | None = None
+    cpu_kvcache_space_gib: int | None = None
     extra_args: tuple[str, ...] = ()
 
 
