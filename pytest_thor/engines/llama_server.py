@@ -24,10 +24,14 @@ from pytest_thor.engines.serving_launch import measure, opened
 from pytest_thor.engines.version import parse_version
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.target import Target
 
 _CONTEXT_STEP = 256  # llama.cpp rounds a slot's context up to a multiple of it
 _SLOTS = re.compile(r"n_slots = \d+, n_ctx_slot = \d+, kv_unified = '(true|false)'")
+_THREADS_HTTP = "--threads-http"
+_OPEN_LOOP_CONNECTIONS = 256
+_MOST_HTTP_THREADS = 2048
 _UNIFIED = frozenset({"-kvu", "--kv-unified", "--kv-unified-per-slot"})
 
 
@@ -80,7 +84,7 @@ class LlamaServer:
         backend = cells[0].backend
         settings = LlamaServerSettings.model_validate(dict(backend.settings))
         model = settings.alias or cells[0].model.name
-        arguments = _arguments(settings, help_text, model)
+        arguments = _arguments(settings, help_text, model, cells)
 
         def command(port: int) -> Sequence[str]:
             host = settings.host or "127.0.0.1"
@@ -138,16 +142,31 @@ def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
     return build, HelpText(program=named, options=help_text.options)
 
 
-def _arguments(settings: LlamaServerSettings, help_text: HelpText, model: str) -> tuple[str, ...]:
+def _arguments(
+    settings: LlamaServerSettings, help_text: HelpText, model: str, cells: Sequence[Cell]
+) -> tuple[str, ...]:
     given = settings.model_dump(exclude_none=True, exclude={"extra_args", "host", "port", "alias"})
     alias = help_text.first("-a", "--alias")
     no_page = help_text.first("--no-ui", "--no-webui")
     return (
         *([alias, model] if alias else []),
         *([no_page] if no_page else []),
+        *([] if _THREADS_HTTP in settings.extra_args else _http_threads(cells, help_text)),
         *server_arguments(given, help_text),
         *settings.extra_args,
     )
+
+
+def _http_threads(cells: Sequence[Cell], help_text: HelpText) -> list[str]:
+    """Ask for threads enough that no request waits for one.
+
+    llama-server keeps a thread for every open connection, idle ones too, and has few where slots or cores are few:
+    what would be measured is then its HTTP library's queue.
+    """
+    if help_text.first(_THREADS_HTTP) is None:
+        return []
+    most = max((Asked.of(cell.workload).max_concurrency or _OPEN_LOOP_CONNECTIONS) for cell in cells)
+    return [_THREADS_HTTP, str(min(2 * most + 8, _MOST_HTTP_THREADS))]
 
 
 def _context_before(settings: LlamaServerSettings, facts: ModelFacts | None) -> Context:
