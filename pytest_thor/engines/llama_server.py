@@ -20,7 +20,6 @@ from pytest_thor.engines.process import run_briefly
 from pytest_thor.engines.server import Server, ServerOrder, running
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
 from pytest_thor.engines.serving_engine import ModelFacts, ReadModel, Served, read_facts
-from pytest_thor.engines.serving_launch import measure, opened
 from pytest_thor.engines.version import parse_version
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
@@ -71,12 +70,16 @@ class LlamaServer:
             EngineMissing: this build lacks an option that the backend asks for.
             EngineFailure: the engine was made without a reader of models.
         """
+        from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
+
         facts = read_facts(self.traits.name, self._read_model, artifact)
         order = self._order(cells, artifact, facts)
         return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress)
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
         """Have a server for these cells; see the protocol."""
+        from pytest_thor.engines.serving_launch import opened
+
         return opened(self._order(cells, artifact, None))
 
     def _order(self, cells: Sequence[Cell], artifact: Path, facts: ModelFacts | None) -> ServiceOrder:

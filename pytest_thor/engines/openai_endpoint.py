@@ -19,7 +19,6 @@ from pytest_thor.engines.http_get import Answer, Place, get
 from pytest_thor.engines.openai_settings import OpenAiSettings
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
 from pytest_thor.engines.serving_engine import ReadModel, Served
-from pytest_thor.engines.serving_launch import measure, opened
 from pytest_thor.engines.vllm import prefix_hits
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
@@ -72,12 +71,16 @@ class OpenAiEndpoint:
         Raises:
             EngineMissing: the variable that holds the key is not set.
         """
+        from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
+
         settings = OpenAiSettings.model_validate(dict(cells[0].backend.settings))
         token_ids = self._token_ids(settings, artifact)
         return measure(_order(cells, settings), cells, token_ids=token_ids, on_progress=on_progress)
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:  # noqa: ARG002 - the protocol's
         """Wait until the server answers, and say where; see the protocol."""
+        from pytest_thor.engines.serving_launch import opened
+
         return opened(_order(cells, OpenAiSettings.model_validate(dict(cells[0].backend.settings))))
 
     def _token_ids(self, settings: OpenAiSettings, artifact: Path) -> TokenIds:

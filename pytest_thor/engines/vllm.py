@@ -15,7 +15,6 @@ from pytest_thor.engines.http_get import Place, get
 from pytest_thor.engines.server import Server, ServerOrder, running
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
 from pytest_thor.engines.serving_engine import ReadModel, Served, read_facts
-from pytest_thor.engines.serving_launch import measure, opened
 from pytest_thor.engines.vllm_install import find_vllm
 from pytest_thor.engines.vllm_settings import VllmSettings
 from pytest_thor.errors import EngineFailure, EngineMissing
@@ -66,11 +65,15 @@ class Vllm:
             EngineMissing: while it starts: this build does not know an option that the backend asks for.
             EngineFailure: the engine was made without a reader of models.
         """
+        from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
+
         facts = read_facts(self.traits.name, self._read_model, artifact)
         return measure(self._order(cells, artifact), cells, token_ids=facts.token_ids, on_progress=on_progress)
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
         """Have a server for these cells; see the protocol."""
+        from pytest_thor.engines.serving_launch import opened
+
         return opened(self._order(cells, artifact))
 
     def _order(self, cells: Sequence[Cell], artifact: Path) -> ServiceOrder:
