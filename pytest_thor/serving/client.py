@@ -7,7 +7,9 @@ cost 68–75 | 28–45 µs of CPU per token, this loop 19–29 | 10–14. Read o
 errs by less than 0.1 ms there, and asyncio has no way to ask for them. On an idle machine the difference is small.
 
 A connection is opened before it is needed and kept for the next request, as clients in production do (and
-``vllm bench serve``); opening one is in no request's latency.
+``vllm bench serve``). Not so with llama-server, which closes a connection right after a stream that it announced as
+``Keep-Alive`` (a client that trusts it loses requests), and lets an idle one hold a thread: it gets a new one for each
+request. Opening a connection is in no request's latency.
 """
 
 from __future__ import annotations
@@ -93,13 +95,14 @@ def quiet_collector() -> Iterator[None]:
 
 
 class Client:
-    """Connections to one server, and the loop that sends over them."""
+    """Connections to one server, and the loop that sends over them; ``keeps`` them for the next request, or not."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, keeps: bool = True) -> None:
         self.clock = ArrivalClock()
         self.opened = 0
         self.retried = 0
         self._address = address
+        self._keeps = keeps
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._idle: list[Connection] = []
@@ -121,8 +124,12 @@ class Client:
             opening = {self._connect() for _ in range(count - len(self._idle))}
         while any(not (one.is_open or one.is_closed) for one in opening) and perf_counter_ns() < give_up_ns:
             for descriptor, _ in self._epoll.poll(0.05):
-                with contextlib.suppress(OSError):
-                    self._advance(self._connections[descriptor])
+                connection = self._connections[descriptor]
+                if connection.is_open:
+                    self._closed_while_idle(connection)
+                else:
+                    with contextlib.suppress(OSError):
+                        self._advance(connection)
 
     def run(self, queue: RequestQueue, limits: Limits, callbacks: Callbacks) -> Run:
         """Send the queue's requests and take their responses, to the end of all of them or to a limit."""
@@ -216,9 +223,8 @@ class Client:
 
     def _finish(self, run: Run, connection: Connection) -> None:
         exchange = self._busy.pop(connection, None)
-        if exchange is None:  # it was idle, and the server closed it
-            self._idle.remove(connection)
-            self._drop(connection)
+        if exchange is None:
+            self._closed_while_idle(connection)
             return
         if connection.went_stale:
             request = connection.request
@@ -227,12 +233,16 @@ class Client:
             self.retried += 1
             self._open_for(run, exchange, request)
             return
-        if connection.is_closed:
+        if connection.is_closed or not self._keeps:
             self._drop(connection)
         else:
             connection.release()
             self._idle.append(connection)
         run.end(exchange)
+
+    def _closed_while_idle(self, connection: Connection) -> None:
+        self._idle.remove(connection)
+        self._drop(connection)
 
     def _opened(self, run: Run, connection: Connection) -> None:
         try:

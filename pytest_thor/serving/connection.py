@@ -164,6 +164,8 @@ class Connection:
 
     def _look_for_end(self, exchange: Exchange) -> bool:
         if not exchange.pieces[-1]:
+            exchange.pieces.pop()
+            exchange.stamps.pop()
             return self._ended_by_server(exchange)
         try:
             over = self._body_end.feed(exchange.pieces) if self._body_end is not None else self._read_head(exchange)

@@ -83,6 +83,7 @@ def evidence_of(
         "slo": dict(limits_of(asked)),
         "latency": {name: summary(values) for name, values in latencies.items()},
         "queue_ms": summary([wait for trace in traces if (wait := trace.queue_ms) is not None]),
+        "ttft_unknown": sum(trace.ttft_ms is None for trace in answered),
         "itl_unknown": sum(trace.token_counts is None for trace in answered),
         "client": asdict(notes),
         "warmup": {"sent": len(warmup), "failures": failures(warmup)},

@@ -145,9 +145,11 @@ def _good(traces: Sequence[Trace], asked: Asked) -> int | None:
 
 
 def _keeps(trace: Trace, limits: Mapping[str, float]) -> bool:
-    """Tell whether a request keeps every limit; one token has no time per token, and keeps that limit."""
+    """Tell whether a request is known to keep every limit; one token has no time per token, and keeps that limit."""
     reached = {"ttft_ms": trace.ttft_ms, "tpot_ms": trace.tpot_ms, "e2el_ms": trace.e2el_ms}
-    return all((value := reached[name]) is None or value <= limit for name, limit in limits.items())
+    if trace.output_tokens == 1:
+        reached["tpot_ms"] = 0.0
+    return all((value := reached[name]) is not None and value <= limit for name, limit in limits.items())
 
 
 def _known(values: Iterable[float | None]) -> tuple[float, ...]:

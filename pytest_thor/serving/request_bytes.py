@@ -82,6 +82,7 @@ def _head(path: str, target: Target, *, length: int) -> bytes:
         "User-Agent": "pytest-thor",
         "Accept": "text/event-stream",
         "Content-Type": "application/json",
+        "Connection": "keep-alive" if target.keeps_connections else "close",
         **target.headers,
         "Content-Length": str(length),
     }

@@ -83,7 +83,7 @@ def run_load(
         return LoadResult(failure=f"{target.host}:{target.port} cannot be looked up: {error.strerror or error}")
     may_cache = load.prefix_cache if load.prefix_cache or asked.fresh_prompts else None  # else left to the server
     encode = partial(request_bytes, target=target, api=asked.api, salt=load.salt, prefix_cache=may_cache)
-    with contextlib.closing(Client(address)) as client:
+    with contextlib.closing(Client(address, keeps=target.keeps_connections)) as client:
         on_progress(f"warm-up, requests 0/{len(load.warmup)}", None)
         queue = RequestQueue(load.warmup, encode, ready=len(load.warmup))
         warmup = Backlog(target)
@@ -96,7 +96,8 @@ def run_load(
             )
         slots = load.max_concurrency
         queue = RequestQueue(load.requests, encode, ready=max(_READY_REQUESTS, 2 * (slots or 0)))
-        client.open(min(slots or _READY_CONNECTIONS, load.count or _READY_CONNECTIONS))
+        if target.keeps_connections:
+            client.open(min(slots or _READY_CONNECTIONS, load.count or _READY_CONNECTIONS))
         backlog = Backlog(target)
         cpu_s = time.process_time()
         with quiet_collector():

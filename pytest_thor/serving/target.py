@@ -26,10 +26,15 @@ class Target:
     tls: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def keeps_connections(self) -> bool:
+        """Whether a connection can be used again after a stream; llama-server closes it, whatever it announces."""
+        return self.dialect != "llama-server"
+
     def redacted(self, text: str) -> str:
         """Return text without what the headers hold (a server may repeat a wrong key in its answer)."""
         for value in self.headers.values():
-            for secret in {value, value.rpartition(" ")[2]}:
+            for secret in (value, value.rpartition(" ")[2]):  # "Bearer sk-…", and the key alone
                 if len(secret) > 3:
                     text = text.replace(secret, "***")
         return text

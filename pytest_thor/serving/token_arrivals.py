@@ -19,7 +19,8 @@ def token_arrivals(
 
     In this order: a running count in the messages themselves; as many messages with text as tokens; from vLLM, which
     sends a message only for tokens, as many messages as tokens. Else the messages with text, without counts: then a
-    message without text is no token message, whatever the engine meant by it.
+    message without text is no token message, whatever the engine meant by it. Where none has text, all tokens were held
+    back (half a character, special ones) and are there with the last message.
     """
     counted = _by_running_count(messages, total)
     if counted is not None:
@@ -33,6 +34,8 @@ def token_arrivals(
     for arrivals in candidates:
         if arrivals and len(arrivals) == total:
             return arrivals, (1,) * len(arrivals)
+    if not with_text and total and choices:
+        return (choices[-1][0],), (total,)
     return with_text, None
 
 

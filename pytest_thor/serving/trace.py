@@ -55,7 +55,9 @@ class Trace:
 
     @property
     def ttft_ms(self) -> float | None:
-        """From sending the request to its first token message."""
+        """From sending the request to its first token message; None where all tokens came with one, as at the end."""
+        if len(self.token_ns) == 1 and self.output_tokens != 1:
+            return None
         return self._since_sent_ms(0)
 
     @property
@@ -202,7 +204,7 @@ def _counted(trace: Trace, messages: list[tuple[int, Message]], fault: Fault | N
     total = _last(message.tokens_so_far for _, message in messages)
     token_ns, counts = token_arrivals(messages, total, dialect)
     if fault is None and not token_ns:
-        fault = Fault(cause="no-tokens", detail=f"the stream brought no text in {len(messages)} messages")
+        fault = Fault(cause="no-tokens", detail=f"the stream brought no token in {len(messages)} messages")
     if fault is not None and token_ns:
         fault = replace(fault, detail=f"{fault.detail} (after {len(token_ns)} messages with tokens)")
     return replace(

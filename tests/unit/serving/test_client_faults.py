@@ -57,7 +57,7 @@ def cause_and_example(evidence: dict[str, Any]) -> tuple[str, str]:
         (stream([(0, token()), (0, b'data: {"choices": [{"te')]), "cut-off", "within a message"),
         (stream([(0, token())], end="close"), "closed", "(after 1 messages with tokens)"),
         (stream([(0, token())], end="reset"), "reset", "(after 1 messages with tokens)"),
-        (stream([(0, finish("stop")), (0, usage(8, 0)), (0, "[DONE]")]), "no-tokens", "no text in 2 messages"),
+        (stream([(0, finish("stop")), (0, usage(8, 0)), (0, "[DONE]")]), "no-tokens", "no token in 2 messages"),
         (Reply(moments=((0, b"SSH-2.0-OpenSSH_9.6\r\n"),)), "malformed-http", "SSH-2.0"),
         (Reply(moments=((0, HEAD + b"zz\r\nwhat\r\n\r\n"), (0, "close"))), "malformed-http", "zz"),
         (Reply(moments=((0, "close"),)), "closed", "after 0 bytes"),
@@ -142,6 +142,14 @@ def test_a_kept_connection_that_closes_under_the_request_is_tried_once_more_on_a
     assert result.doubts == ()
     assert [one["retried"] for one in result.evidence["per_request"]] == [False, True]
     assert len(server.requests) == 3
+
+
+def test_connections_that_close_while_others_are_opened_are_not_used(answer: Answer) -> None:
+    """The warm-up's connection is closed at once, just when the connections for the load are opened."""
+    warm = Reply(moments=(*SOUND.moments, (0.0, "close")))
+    load = make_load(6, warmup=make_load(1).requests, max_concurrency=3)
+    result, server = answer(warm, SOUND, load=load)
+    assert (result.failure, result.doubts, len(server.requests) - result.evidence["client"]["retried"]) == (None, (), 7)
 
 
 def test_a_request_is_tried_again_only_once(answer: Answer) -> None:

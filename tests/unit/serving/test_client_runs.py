@@ -124,6 +124,12 @@ def test_slots_bound_what_is_open_at_a_time_and_connections_are_kept(answer: Ans
     assert all(later - earlier >= 0.02 for earlier, later in zip(sent_s, sent_s[3:], strict=False))
 
 
+def test_llama_server_gets_a_new_connection_for_each_request_that_is_in_no_latency(answer: Answer) -> None:
+    result, server = answer(SOUND, load=make_load(3), dialect="llama-server")
+    assert (result.failure, server.connections) == (None, 3)
+    assert all(b"\r\nConnection: close\r\n" in request for request in server.requests)
+
+
 def test_requests_with_arrival_times_are_sent_then_and_not_before(answer: Answer) -> None:
     arrivals_s = (0.0, 0.05, 0.06, 0.15)
     load = make_load(4, arrivals_s=arrivals_s, max_concurrency=None)
@@ -195,6 +201,14 @@ def test_without_usage_tokens_are_unknown_and_never_counted_from_messages(answer
     assert result.evidence["tokens"]["output"] is None
     (doubt,) = result.doubts
     assert doubt.startswith("2 of 2 responses do not say how many tokens they hold")
+
+
+def test_tokens_that_all_come_at_the_end_have_no_first_one_but_an_end(answer: Answer) -> None:
+    held_back = stream([(0.03, finish()), (0.03, usage(8, 4)), (0.03, "[DONE]")])
+    result, _ = answer(held_back, slo_ttft_ms=1e6)
+    assert (result.doubts, result.failure, result.evidence["requests"]["complete"]) == ((), None, 1)
+    assert set(result.samples) == {"e2el_ms", "output_tps", "total_tps", "request_rps", "goodput_rps"}
+    assert (result.evidence["ttft_unknown"], result.samples["goodput_rps"]) == (1, (0,))
 
 
 def test_goodput_counts_the_complete_requests_within_every_limit_and_only_where_limits_are(answer: Answer) -> None:

@@ -60,7 +60,13 @@ def test_a_running_usage_counts_as_timings_do() -> None:
 def test_usage_in_the_last_message_alone_is_no_running_count() -> None:
     last = {"choices": [{"text": "", "finish_reason": "length"}], "usage": {"completion_tokens": 2}}
     assert arrivals(token(), token(), last, total=2) == ([1, 2], (1, 1))
-    assert arrivals(token(""), token(""), last, total=2) == ([], None)
+
+
+def test_tokens_that_were_all_held_back_are_there_with_the_last_message() -> None:
+    last = {"choices": [{"text": "", "finish_reason": "length"}], "usage": {"completion_tokens": 2}}
+    assert arrivals(last, total=2) == ([1], (2,))
+    assert arrivals(token(""), token(""), last, total=2) == ([3], (2,))
+    assert arrivals(finish("stop"), usage(8, 0), total=0) == ([], None)
 
 
 def test_all_tokens_in_one_message_are_known_to_be_so() -> None:
