@@ -34,7 +34,7 @@ def main() -> int:
     if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == wanted and PYTHON.exists():
         return 0
     STAMP.unlink(missing_ok=True)
-    if not PYTHON.exists() and run([sys.executable, "-m", "venv", str(VENV)]) != 0:
+    if not works() and run([sys.executable, "-m", "venv", "--clear", str(VENV)]) != 0:
         return fail("Python's venv module is missing (Debian and Ubuntu: sudo apt install python3-venv).")
     # One step after the other; the compiler is asked for first, since its absence is best known early.
     wheel = build_llama_cpp(cuda_arch)
@@ -53,6 +53,13 @@ def main() -> int:
             return fail(f"pip could not install {' '.join(step)}.")
     STAMP.write_text(wanted, encoding="utf-8")
     return 0
+
+
+def works() -> bool:
+    """Tell whether .venv is whole: one that was interrupted, or made without pip, is made anew."""
+    if not os.access(PYTHON, os.X_OK):
+        return False
+    return subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
 
 def signature(cuda_arch: str) -> str:

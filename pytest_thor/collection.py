@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -37,6 +38,22 @@ def vocabulary() -> Vocabulary:
         architectures=frozenset(ARCHITECTURES),
         metrics=METRICS,
     )
+
+
+def check_engines(given: Mapping[str, Path]) -> None:
+    """Refuse a name that no engine has: the one that was meant would be measured in its place, unnoticed.
+
+    Raises:
+        pytest.UsageError: a name is unknown, or nothing is at its path.
+    """
+    known = [*ENGINES, "llama-quantize"]
+    for name, path in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise pytest.UsageError(f"--thor-engine {name}={path}: there is no engine {name!r}; {advice}")
+        if not path.exists():
+            raise pytest.UsageError(f"--thor-engine {name}={path}: there is nothing at this path")
 
 
 def load_matrices(paths: Sequence[Path]) -> tuple[LoadedMatrix, ...]:

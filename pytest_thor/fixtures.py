@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_thor.cell import Cell
+    from pytest_thor.engines.serving_engine import Served
+    from pytest_thor.errors import ThorError
     from pytest_thor.measurement import Launch
     from pytest_thor.report.document import CellRecord
     from pytest_thor.session import Session
@@ -31,7 +34,12 @@ class ThorRun:
 
         The test is skipped where the engine or the model is missing, and fails where the engine did.
         """
-        record = self._item.config.stash[SESSION].record(self._cell)
+        from pytest_thor.errors import ReportError
+
+        try:
+            record = self._item.config.stash[SESSION].record(self._cell)
+        except ReportError as error:  # nothing that is measured from here on would be kept
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
         self._item.stash[RECORD] = record
         if record.outcome == "skipped":
             pytest.skip(record.reason)
@@ -65,19 +73,52 @@ def llama_bench(request: pytest.FixtureRequest, thor_cell: Cell) -> Callable[[],
     """Run llama-bench once for this test's cell; each call returns a new launch with its raw samples."""
     if thor_cell.backend.engine != "llama-bench":
         pytest.skip(f"llama_bench measures with llama-bench; {thor_cell.id} uses {thor_cell.backend.engine}")
+    return _launcher(request, thor_cell)
+
+
+@pytest.fixture
+def serving_benchmark(request: pytest.FixtureRequest, thor_cell: Cell) -> Callable[[], Launch]:
+    """Serve and load this test's cell once; each call returns a new launch with every request's raw samples."""
+    if thor_cell.kind != "serving":
+        pytest.skip(f"serving_benchmark measures serving workloads; {thor_cell.id} is {thor_cell.kind}")
+    return _launcher(request, thor_cell)
+
+
+@pytest.fixture
+def thor_server(request: pytest.FixtureRequest, thor_cell: Cell) -> Iterator[Served]:
+    """Have the server of this test's cell running: ``thor_server.base_url`` and ``thor_server.model``."""
+    if thor_cell.kind != "serving":
+        pytest.skip(f"thor_server serves; {thor_cell.id} is {thor_cell.kind}")
+    from pytest_thor.errors import ThorError
+
+    with ExitStack() as stack:
+        try:
+            served = stack.enter_context(request.config.stash[SESSION].serve(thor_cell))
+        except ThorError as error:
+            _give_up(error)
+        yield served
+
+
+def _launcher(request: pytest.FixtureRequest, cell: Cell) -> Callable[[], Launch]:
     session = request.config.stash[SESSION]
 
     def launch() -> Launch:
-        from pytest_thor.errors import ArtifactMissing, EngineMissing, ThorError
+        from pytest_thor.errors import ThorError
 
         try:
-            return session.launch(thor_cell)
-        except (ArtifactMissing, EngineMissing) as error:
-            pytest.skip(str(error))
+            return session.launch(cell)
         except ThorError as error:
-            _fail(str(error))
+            _give_up(error)
 
     return launch
+
+
+def _give_up(error: ThorError) -> NoReturn:
+    from pytest_thor.errors import ArtifactMissing, EngineMissing
+
+    if isinstance(error, ArtifactMissing | EngineMissing):
+        pytest.skip(str(error))
+    _fail(f"{error}\n\n{getattr(error, 'log_tail', '')}".rstrip())
 
 
 def _fail(reason: str) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -42,7 +42,9 @@ class Measuring:
         self._terminal = Terminal(config, id_width=max((len(cell.id) for cell in self._cells.values()), default=0))
         self._session = config.stash[SESSION] = Session(self._setup(), self._terminal.show)
         self._stored: list[Path] = []
-        self._trouble: str | None = None
+        self._troubles: list[str] = []
+        self._report: Path | None = None
+        self._stopped_by_a_failure = False
         self._replaces_dot = False
 
     def pytest_sessionstart(self) -> None:
@@ -112,22 +114,42 @@ class Measuring:
         """Write the report, store baselines, and tell the exit statuses apart."""
         if self._is_worker:
             return
+        # Under pytest-xdist -x ends the run as an interruption; it is one that a failing test asked for.
+        if self._stopped_by_a_failure and self._results.records:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         interrupted = session.exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         session.exitstatus = self._results.exit_status(int(session.exitstatus))
+        if not interrupted:
+            self._attempt(self._store_baselines, session)
+        self._attempt(self._write_report, session)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell a run that pytest ended itself from one that its user ended."""
+        # pytest's and pytest-xdist's own are subclasses; Ctrl-C and signals are not.
+        stopped = excinfo.value
+        self._stopped_by_a_failure = isinstance(stopped, KeyboardInterrupt) and type(stopped) is not KeyboardInterrupt
+
+    def _attempt(self, write: Callable[[pytest.Session], None], session: pytest.Session) -> None:
         try:
-            if self._options.update_baseline and not interrupted:
-                self._stored = update_baselines(
-                    self._results.records,
-                    cells=self._cells,
-                    roots=self._roots,
-                    mode=self._options.update_baseline,
-                    accepted_at=now(),
-                )
-            report = self._results.document(self._matrices, exit_status=int(session.exitstatus))
-            document.write(report, self._options.report / "report.json")
+            write(session)
         except (BaselineError, ReportError) as error:
-            self._trouble = str(error)
+            self._troubles.append(str(error))
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def _store_baselines(self, _: pytest.Session) -> None:
+        if self._options.update_baseline:
+            self._stored = update_baselines(
+                self._results.records,
+                cells=self._cells,
+                roots=self._roots,
+                mode=self._options.update_baseline,
+                accepted_at=now(),
+            )
+
+    def _write_report(self, session: pytest.Session) -> None:
+        report = self._results.document(self._matrices, exit_status=int(session.exitstatus))
+        document.write(report, self._options.report / "report.json")
+        self._report = self._options.report / "report.json"
 
     def pytest_terminal_summary(self) -> None:
         """Show the table."""
@@ -136,9 +158,9 @@ class Measuring:
             self._terminal.summary(
                 self._results.records,
                 title=", ".join(matrix.name for matrix in self._matrices),
-                report=shown(self._options.report / "report.json", here),
+                report=shown(self._report, here) if self._report else None,
                 stored=[shown(path, here) for path in self._stored],
-                trouble=self._trouble,
+                troubles=self._troubles,
             )
 
 

@@ -10,27 +10,36 @@ from pytest_thor.artifacts.discover import resolve
 from pytest_thor.artifacts.gguf_model import read_model
 from pytest_thor.artifacts.identity import content_identity
 from pytest_thor.artifacts.synthetic import make_synthetic
+from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
+from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
 from pytest_thor.baseline import store
 from pytest_thor.baseline.fingerprint import Fingerprint, differences, take
-from pytest_thor.cell import Cell, Scalar
+from pytest_thor.cell import Cell, EngineTraits, Scalar
+from pytest_thor.engines.serving_engine import ModelFacts
+from pytest_thor.errors import ArtifactInvalid
 from pytest_thor.host.device import Device
 from pytest_thor.measure import Reference
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.report.document import ArtifactRecord
+from pytest_thor.serving.load import TokenIds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A model's files, found or made, and the engine build that will run them."""
+    """A model's files, found or made, and the engine build that will run them.
+
+    ``artifact`` is None for an engine that attaches to a server which has its model already.
+    """
 
     path: Path
-    artifact: ArtifactRecord
+    artifact: ArtifactRecord | None
     build: EngineBuild
 
 
 def prepare(
     cell: Cell,
     *,
+    traits: EngineTraits,
     build: EngineBuild,
     roots: Sequence[Path],
     cache: Path,
@@ -44,12 +53,17 @@ def prepare(
         ArtifactError: it is missing, not what it claims, or cannot be made.
     """
     reference = cell.artifact
-    if reference.format == "synthetic":
-        path = make_synthetic(
-            reference.location, cell.quant, cache=cache / "synthetic", quantizer=quantizer, on_progress=on_progress
-        )
-    else:
+    if not traits.needs_artifact:
+        return Prepared(path=Path(reference.location), artifact=None, build=build)
+    synthetic = cache / "synthetic"
+    if reference.format != "synthetic":
         path = resolve(reference, roots)
+    elif traits.synthetic == "hf":
+        path = _synthetic_checkpoint(cell, synthetic)
+    else:
+        path = make_synthetic(
+            reference.location, cell.quant, cache=synthetic, quantizer=quantizer, on_progress=on_progress
+        )
     parameters = tensor_bytes = None
     if path.is_file():
         model = read_model(path)
@@ -65,6 +79,25 @@ def prepare(
         tensor_bytes=tensor_bytes,
     )
     return Prepared(path=path, artifact=artifact, build=build)
+
+
+def _synthetic_checkpoint(cell: Cell, cache: Path) -> Path:
+    if cell.quant != "BF16":
+        raise ArtifactInvalid(
+            f"{cell.id}: {cell.backend.engine} makes the weights of a synthetic model itself, in BF16; "
+            f"quant {cell.quant} needs a real checkpoint (hf:)"
+        )
+    return make_synthetic_hf(cell.artifact.location, cache=cache)
+
+
+def model_facts(path: Path) -> ModelFacts:
+    """Read what a serving engine must know of a model's files for its prompts.
+
+    Raises:
+        ArtifactError: they are missing, or not what they claim.
+    """
+    size, forbidden = ordinary_ids(path)
+    return ModelFacts(token_ids=TokenIds(size=size, forbidden=forbidden), context_length=context_length(path))
 
 
 def machine_facts(device: Device) -> Mapping[str, Scalar]:
@@ -86,14 +119,14 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
 def fingerprint_of(cell: Cell, device: Device, prepared: Prepared) -> Fingerprint:
     """Return what a measurement of this cell is taken under, here and now."""
     artifact = prepared.artifact
+    model: dict[str, Scalar] = {}
+    if artifact is not None:
+        model = {"size_bytes": artifact.size_bytes, "header_sha256": artifact.header_sha256}
+        if artifact.sha256:  # only where it was asked for: a hash that one side lacks is named, and does not block
+            model["sha256"] = artifact.sha256
     return take(
         machine=machine_facts(device),
-        model={
-            "size_bytes": artifact.size_bytes,
-            "header_sha256": artifact.header_sha256,
-            # Only where it was asked for: a hash that one side lacks is named, and does not block.
-            **({"sha256": artifact.sha256} if artifact.sha256 else {}),
-        },
+        model=model,
         engine=prepared.build,
         cell=cell,
     )

@@ -26,6 +26,7 @@ class Run:
         self._config = config
         self._options = chosen
         self._matrices = {matrix.path: matrix for matrix in collection.load_matrices(chosen.matrices)}
+        collection.check_engines(chosen.engines)
         self._listing = Listing(config, chosen.list_format) if chosen.list_format else None
         self._select_matrices()
         if not config.option.collectonly:
@@ -60,7 +61,9 @@ class Run:
         matrix = self._matrices.get(file_path)
         if matrix is None:
             return None
-        module = collection.MatrixModule.from_parent(parent, path=file_path)
+        # Outside the root pytest would make an empty id, and two matrices' tests would pass for the same.
+        nodeid = shown(file_path, self._config.rootpath).as_posix()
+        module = collection.MatrixModule.from_parent(parent, path=file_path, nodeid=nodeid)
         module.matrix = matrix
         return module
 

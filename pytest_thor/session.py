@@ -6,15 +6,17 @@ A cell is measured when it is first asked for, together with the planned cells t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Literal, TypeAlias
 
 from pytest_thor.cell import Cell
-from pytest_thor.engines import ENGINES
+from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine, Progress
+from pytest_thor.engines.serving_engine import Served
 from pytest_thor.errors import ArtifactMissing, BaselineError, EngineFailure, EngineMissing, ReportError, ThorError
 from pytest_thor.files import append_line
 from pytest_thor.host.device import Device, identify
@@ -22,7 +24,7 @@ from pytest_thor.host.lock import exclusive
 from pytest_thor.judge.policy import outcome
 from pytest_thor.measure import Measured, Reference, measure
 from pytest_thor.measurement import Launch
-from pytest_thor.preparation import Prepared, fingerprint_of, prepare, reference_of
+from pytest_thor.preparation import Prepared, fingerprint_of, model_facts, prepare, reference_of
 from pytest_thor.record import cell_record, launch_record, unmeasured_record
 from pytest_thor.report.document import CellRecord, Outcome
 
@@ -124,6 +126,21 @@ class Session:
             raise EngineFailure(launch.failure, log_tail=launch.log_tail or "")
         return launch
 
+    @contextmanager
+    def serve(self, cell: Cell) -> Iterator[Served]:
+        """Have the cell's server running, alone on the device, for a check of one's own.
+
+        Raises:
+            ArtifactError, EngineError: it cannot start.
+        """
+        serving = SERVING_ENGINES.get(cell.backend.engine)
+        if serving is None:
+            raise EngineMissing(f"{cell.id} has no server: {cell.backend.engine} measures without one")
+        engine = serving(self._setup.engines.get(cell.backend.engine), model_facts)
+        prepared = self._prepare(cell, engine)
+        with exclusive(self.device.slug, on_wait=self._on_wait), engine.serve([cell], prepared.path) as served:
+            yield served
+
     def _measure_group(self, cells: Sequence[Cell]) -> None:
         try:
             engine = self._engine(cells[0])
@@ -190,12 +207,15 @@ class Session:
     def _engine(self, cell: Cell) -> Engine:
         name = cell.backend.engine
         if name not in self._engines:
-            self._engines[name] = ENGINES[name](self._setup.engines.get(name))
+            override = self._setup.engines.get(name)
+            serving = SERVING_ENGINES.get(name)
+            self._engines[name] = serving(override, model_facts) if serving else ENGINES[name](override)
         return self._engines[name]
 
     def _prepare(self, cell: Cell, engine: Engine) -> Prepared:
         return prepare(
             cell,
+            traits=engine.traits,
             build=engine.identify(),
             roots=self._setup.models,
             cache=self._setup.cache,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_thor.units import format_duration, format_percent, format_quantity, format_rate
 
@@ -60,6 +60,7 @@ class Terminal:
         self._config = config
         self._id_width = id_width
         self._live = False
+        self._cleared = False
         self._step = ""
 
     @property
@@ -110,7 +111,13 @@ class Terminal:
         self._line("  test failed" if failed and record.outcome not in {"failed", "error"} else "")
 
     def summary(
-        self, records: Sequence[CellRecord], *, title: str, report: Path, stored: Sequence[Path], trouble: str | None
+        self,
+        records: Sequence[CellRecord],
+        *,
+        title: str,
+        report: Path | None,
+        stored: Sequence[Path],
+        troubles: Sequence[str],
     ) -> None:
         """Write the table of all cells, or of those that want attention, and what else a reader must know."""
         reporter = self._reporter
@@ -133,10 +140,10 @@ class Terminal:
             reporter.write_line(f"skipped: and {_cells(sum(reasons.values()))} in all; the report names each reason")
         counts = Counter(word(record) for record in records)
         told = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if counts[name])
-        reporter.write_line(f"{_cells(len(records))}: {told}. Report: {report}")
+        reporter.write_line(f"{_cells(len(records))}: {told}." + (f" Report: {report}" if report else ""))
         if stored:
             reporter.write_line(f"Baseline stored: {_cells(len(stored))} in {os.path.commonpath(stored)}")
-        if trouble:
+        for trouble in troubles:
             reporter.write_line(f"ERROR: {trouble}", red=True, bold=True)
 
     def _table(self, records: Sequence[CellRecord]) -> None:
@@ -145,27 +152,32 @@ class Terminal:
             max(len(record.workload) for record in records),
             max((len(name) for record in records for name in _judged(record)), default=0),
         ]
-        heading = f"{'':{sum(widths) + 6}}  {'measured':>15}  {'baseline':>15}  {'change':>8}  {'95 % interval':^19}"
+        columns = self._columns(sum(widths) + 6)
+        heading = " " * (sum(widths) + 6) + "".join(f"  {title:{form}}" for title, form, _ in columns)
         self._reporter.write_line(heading.rstrip(), bold=True)
-        for (model, quant), group in groupby(records, key=lambda record: (record.model, record.quant)):
-            self._reporter.write_line(f"{model} {quant}")
+        several = len({record.matrix for record in records}) > 1
+        for (matrix, model, quant), group in groupby(records, key=lambda cell: (cell.matrix, cell.model, cell.quant)):
+            self._reporter.write_line(f"{model} {quant}" + (f" ({matrix})" if several else ""))
             for record in group:
                 names = [record.backend, record.workload]
                 for name, metric in _judged(record).items():
-                    self._row([*names, name], widths, metric)
+                    labels = zip([*names, name], widths, strict=True)
+                    self._reporter.write("".join(f"  {label:<{width}}" for label, width in labels))
+                    self._reporter.write("".join(f"  {show(metric):{form}}" for _, form, show in columns) + "  ")
+                    self._reporter.write_line(metric.verdict or "", **_COLOURS.get(metric.verdict or "", {}))
                     names = ["", ""]
 
-    def _row(self, names: Sequence[str], widths: Sequence[int], metric: MetricRecord) -> None:
-        labels = "".join(f"  {name:<{width}}" for name, width in zip(names, widths, strict=True))
-        figures = f"  {_value(metric):>15}  {_baseline(metric):>15}  {_change(metric):>8}  {_interval(metric):^19}  "
-        self._reporter.write(labels + figures)
-        verdict = metric.verdict or ""
-        self._reporter.write_line(verdict, **_COLOURS.get(verdict, {}))
+    def _columns(self, labels_width: int) -> list[_Column]:
+        """Return the columns that fit: on a narrow terminal those that the others follow from are left out."""
+        needed = labels_width + sum(_WIDTHS) + 2 * (len(_WIDTHS) + 1) + len("inconclusive")
+        narrow = self._reporter.isatty and self._config.get_terminal_writer().fullwidth < needed
+        return [_COLUMNS[0], _COLUMNS[2]] if narrow else _COLUMNS
 
     def _start_line(self) -> None:
         """End the line that pytest began, without making it name the file anew after ours."""
-        if not self._live and self._config.get_terminal_writer().width_of_current_line:
+        if not (self._live or self._cleared) and self._config.get_terminal_writer().width_of_current_line:
             self._config.get_terminal_writer().line()
+        self._cleared = False
 
     def _line(self, text: str = "", **markup: bool) -> None:
         self._config.get_terminal_writer().line(text, **markup)
@@ -175,6 +187,7 @@ class Terminal:
             self._reporter.rewrite("", erase=True)
             self._reporter.write("\r")
             self._live = False
+            self._cleared = True  # the writer counts the spaces that erased the line as text
 
     def _uncaptured(self) -> Any:  # noqa: ANN401 - the capture manager is untyped to plugins
         capture = self._config.pluginmanager.get_plugin("capturemanager")
@@ -206,3 +219,13 @@ def _interval(metric: MetricRecord) -> str:
 
 def _cells(count: int) -> str:
     return f"{count} cell" if count == 1 else f"{count} cells"
+
+
+_Column: TypeAlias = tuple[str, str, Callable[["MetricRecord"], str]]
+_WIDTHS = (15, 15, 8, 19)
+_COLUMNS: list[_Column] = [
+    ("measured", ">15", _value),
+    ("baseline", ">15", _baseline),
+    ("change", ">8", _change),
+    ("95 % interval", "^19", _interval),
+]

@@ -216,6 +216,8 @@ def _what_is_left(descriptor: int) -> bytes:
 
 def stop(process: subprocess.Popen[bytes], control: socket.socket, grace_s: float) -> None:
     """End the process and all that it started; do nothing where that is done."""
+    with contextlib.suppress(OSError):  # the supervisor may have ended by itself
+        control.send(b"stop")  # politely; closed without a word, as when this process is killed, it ends all at once
     control.close()  # the supervisor acts on this, also when what follows is interrupted
     try:
         process.wait(grace_s + _SUPERVISOR_MARGIN_S)

@@ -1,8 +1,9 @@
 r"""Runs one command and leaves nothing of it behind, even when whoever asked for it is killed.
 
 A script of its own, started by ``process.py`` as ``python -I -S supervisor.py CONTROL_FD GRACE_S COMMAND…``.
-``CONTROL_FD`` is one end of a socket pair. When the other end closes (on purpose, or because the asker died of
-SIGKILL and could do nothing) everything the command started is ended: SIGTERM, up to ``GRACE_S`` seconds, SIGKILL.
+``CONTROL_FD`` is one end of a socket pair. When the other end says so, everything the command started is ended:
+SIGTERM, up to ``GRACE_S`` seconds, SIGKILL. When it closes without a word (the asker died of SIGKILL and could do
+nothing) all is killed at once: the device's lock is free by then, and the next measurement may begin.
 When the command ends by itself, its exit code (negative: the signal) and the number of processes that it left
 behind are written there as ``"CODE STRAYS\n"``.
 
@@ -40,14 +41,16 @@ def main(arguments: list[str]) -> int:
     _let_go_of_the_pipes()
 
     code: int | None = None
+    politely = True
     while code is None:
         ready, _, _ = select.select([control, wake], [], [])
         if wake in ready and any(number in STOP_SIGNALS for number in os.read(wake, 512)):
             break
         code = _reap().get(engine)
         if code is None and control in ready:
+            politely = bool(os.read(control, 16))  # nothing: the other end was killed, and its device is free
             break
-    if code is None:
+    if code is None and politely:
         _end_politely(grace_s)
     strays = _kill_descendants()
     with contextlib.suppress(OSError):  # the other end is gone: nobody is left to be told

@@ -9,6 +9,13 @@ import pytest
 
 from tests.plugin.project import FAST, PP64, TG8, TG16, Project
 
+VLLM = """\
+name: elsewhere
+models: {tiny: {hf: tiny, quants: {BF16: {}}}}
+backends: {vllm: {engine: vllm}}
+workloads: {load: {kind: serving, input_len: 8, output_len: 8, num_prompts: 2, max_concurrency: 1}}
+"""
+
 
 @pytest.mark.parametrize(
     ("fault", "said"),
@@ -64,13 +71,29 @@ def test_a_missing_model_is_skipped_with_the_places_that_were_searched(project: 
 
 
 def test_a_missing_engine_is_skipped_with_what_to_do(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.engine.unlink()
+    monkeypatch.setenv("THOR_VLLM", "")
+    monkeypatch.setenv("PATH", str(project.root))
+    project.matrix.write_text(VLLM)
 
     result = project.run()
 
-    result.assert_outcomes(skipped=3)
+    result.assert_outcomes(skipped=1)
     assert result.ret == 9
-    result.stdout.fnmatch_lines(["*skipped: 3 cells: *llama-bench*"])
+    result.stdout.fnmatch_lines(["*skipped: 1 cell: *vllm*"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("llama-bnch=/bin/true", "there is no engine 'llama-bnch'; did you mean llama-bench?"),
+        ("llama-bench=/nowhere/llama-bench", "there is nothing at this path"),
+    ],
+)
+def test_an_engine_that_was_asked_for_is_never_replaced_by_another(project: Project, given: str, said: str) -> None:
+    result = project.run("--thor-engine", given)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{said}*"])
 
 
 def test_an_option_that_the_build_lacks_is_named_with_the_build(project: Project) -> None:

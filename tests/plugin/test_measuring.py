@@ -123,5 +123,33 @@ def test_everything_is_the_same_under_xdist(project: Project) -> None:
     result.assert_outcomes(passed=2, failed=1)
     assert result.ret == 1
     assert project.verdicts() == {"pp64": "unchanged", "tg8": "unchanged", "tg16": "regressed"}
-    assert len({entry["launch"]["started_at"] for entry in project.journal}) == len(project.journal)
     result.stdout.re_match_lines([r"3 cells: 1 regressed, 2 unchanged\. Report: .*report\.json"])
+
+
+def test_a_run_that_a_failure_stops_has_the_status_of_the_failure(project: Project) -> None:
+    project.run("--thor-update-baseline=missing")
+
+    alone = project.run("-x", script=SLOW_TG16)
+    spread = project.run("-x", "-n2", script=SLOW_TG16)
+
+    assert alone.ret == spread.ret == 1
+
+
+def test_matrices_outside_the_root_keep_their_cells_apart(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    for name in ("one", "two"):
+        text = project.matrix.read_text().replace("name: small", f"name: {name}")
+        (outside / f"{name}.yaml").write_text(text)
+    arguments = [*project.arguments[2:], "--rootdir", str(project.root), "-n2"]
+    arguments += ["--thor-matrix", str(outside / "one.yaml"), "--thor-matrix", str(outside / "two.yaml")]
+
+    result = project.pytester.runpytest(*arguments)
+    single = project.pytester.runpytest(
+        *arguments[:-1], str(outside / "two.yaml"), f"{outside}/two.yaml::test_decode[{TG8}]"
+    )
+
+    result.assert_outcomes(passed=6)
+    single.assert_outcomes(passed=1)
+    assert project.report["cells"][0]["matrix"] == "two"
