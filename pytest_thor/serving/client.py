@@ -1,10 +1,20 @@
 """The client's hot path: one thread, non-blocking sockets under epoll, and nothing decoded while the clock runs.
 
-Why not an HTTP library, and why not asyncio: measured with ``benchmarks/serving_client.py`` on 2 cores of an AMD EPYC
-that the scripted server and other work share, 8 streams of 100 tok/s | 128 streams of 30 tok/s. An asyncio Protocol
-cost 68–75 | 28–45 µs of CPU per token, this loop 19–29 | 10–14. Read on the client's own clock either one erred by
-1–10 ms at p99, since a busy machine wakes a process late; with the kernel's stamps (:mod:`.arrival_clock`) this loop
-errs by less than 0.1 ms there, and asyncio has no way to ask for them. On an idle machine the difference is small.
+Why by hand: ``benchmarks/serving_client.py`` against a server with known send times, on 2 cores of an AMD EPYC that
+the server and other work share; medians of 5 rounds, 8 streams of 100 tok/s | 128 streams of 30 tok/s:
+
+====================================  ====================  ====================  ================
+client                                p99 TTFT lag, ms      p99 ITL error, ms     CPU µs per token
+====================================  ====================  ====================  ================
+this loop, stamps of the kernel       0.04 | 0.02           0.02 | 0.02           18 | 12
+this loop, stamps of its own          0.14 | 0.31           3.6 | 2.2             17 | 12
+a bare asyncio Protocol               0.37 | 0.45           3.6 | 1.6             33 | 13
+requests.iter_lines in threads        0.68 | 14             2.1 | 16              175 | 198
+====================================  ====================  ====================  ================
+
+A busy machine wakes any process late, and so a clock that is read on waking errs by milliseconds; only the kernel's
+stamps (:mod:`.arrival_clock`) do not, and asyncio has no way to ask for them. Where the client is woken for each
+single token (8 streams spread evenly) it costs 29 µs, as asyncio does: most of that is the waking.
 
 A connection is opened before it is needed and kept for the next request, as clients in production do (and
 ``vllm bench serve``). Not so with llama-server, which closes a connection right after a stream that it announced as

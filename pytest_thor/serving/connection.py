@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import select
 import socket
 import ssl
@@ -18,6 +19,7 @@ from pytest_thor.serving.http_response import BodyEnd, MalformedResponse, parse_
 
 READ_BYTES = 16 * 1024
 _STALE_WITHIN_NS = 1_000_000_000
+_OTHER_DESCRIPTORS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,15 @@ def look_up(host: str, port: int, *, tls: bool) -> Address:
     return Address(family=family, sockaddr=sockaddr, host=host, tls=ssl.create_default_context() if tls else None)
 
 
+def allow_sockets(count: int) -> None:
+    """Let this process have so many sockets beside what it has, as far as the system lets it decide that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
 class Connection:
     """A non-blocking connection; ``is_open`` once it can carry a request, ``is_closed`` once it no longer can.
 
@@ -47,7 +58,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_arrival_ns", "_body_end", "_is_chunked", "_recvmsg", "_socket", "_tls", "_unsent",
+        "_address", "_arrival_ns", "_body_end", "_is_chunked", "_recvmsg", "_socket", "_tls", "_unsent",
         "exchange", "fileno", "interest", "is_closed", "is_open", "is_used", "listening", "request",
     )  # fmt: skip
 
@@ -72,12 +83,8 @@ class Connection:
         if started not in {0, errno.EINPROGRESS}:
             plain.close()
             raise OSError(started, os.strerror(started))
-        if address.tls is not None:
-            self._tls = address.tls.wrap_socket(
-                plain, server_hostname=address.host, do_handshake_on_connect=False, suppress_ragged_eofs=True
-            )
-            self._socket = self._tls
-        self._recvmsg = self._socket.recvmsg
+        self._address = address
+        self._recvmsg = plain.recvmsg
 
     def advance(self) -> None:
         """Go on with opening, now that the socket is ready for ``interest``.
@@ -88,17 +95,25 @@ class Connection:
         problem = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if problem:
             raise OSError(problem, os.strerror(problem))
-        if self._tls is not None:
-            try:
-                self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                self.interest = select.EPOLLIN
-                return
-            except ssl.SSLWantWriteError:
-                self.interest = select.EPOLLOUT
-                return
-        self.is_open = True
-        self.interest = select.EPOLLIN
+        if self._address.tls is None or self._shakes_hands(self._address.tls):
+            self.is_open = True
+            self.interest = select.EPOLLIN
+
+    def _shakes_hands(self, context: ssl.SSLContext) -> bool:
+        """Go on with the handshake; return whether it is over."""
+        if self._tls is None:
+            self._socket = self._tls = context.wrap_socket(
+                self._socket, server_hostname=self._address.host, do_handshake_on_connect=False
+            )
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self.interest = select.EPOLLIN | select.EPOLLRDHUP  # not EPOLLIN alone, which is for responses
+            return False
+        except ssl.SSLWantWriteError:
+            self.interest = select.EPOLLOUT
+            return False
+        return True
 
     def send(self, exchange: Exchange, request: bytes) -> None:
         """Stamp a request as sent and hand it to the kernel, as much of it as it takes now."""

@@ -13,11 +13,11 @@ from pytest_thor.cell import Workload
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.backlog import Backlog
 from pytest_thor.serving.client import Callbacks, Client, Limits, Run, quiet_collector
-from pytest_thor.serving.connection import look_up
+from pytest_thor.serving.connection import allow_sockets, look_up
 from pytest_thor.serving.doubts import described, doubts_of
 from pytest_thor.serving.evidence import ClientNotes, evidence_of
 from pytest_thor.serving.exchange import Fault
-from pytest_thor.serving.load import Load
+from pytest_thor.serving.load import Load, PlannedRequest
 from pytest_thor.serving.metrics import count, failures, latencies, throughputs
 from pytest_thor.serving.queue import RequestQueue
 from pytest_thor.serving.request_bytes import request_bytes
@@ -81,38 +81,49 @@ def run_load(
         address = look_up(target.host, target.port, tls=target.tls)
     except OSError as error:
         return LoadResult(failure=f"{target.host}:{target.port} cannot be looked up: {error.strerror or error}")
+    allow_sockets(load.max_concurrency or 0)
     may_cache = load.prefix_cache if load.prefix_cache or asked.fresh_prompts else None  # else left to the server
     encode = partial(request_bytes, target=target, api=asked.api, salt=load.salt, prefix_cache=may_cache)
     with contextlib.closing(Client(address, keeps=target.keeps_connections)) as client:
         on_progress(f"warm-up, requests 0/{len(load.warmup)}", None)
+        warmup, backlog = Backlog(target), Backlog(target)
         queue = RequestQueue(load.warmup, encode, ready=len(load.warmup))
-        warmup = Backlog(target)
-        warmed = _drive(client, queue, warmup, bounds, slots=load.max_concurrency or 1, duration_s=None)
-        warm_traces = warmup.traces()
+        warmed = _drive(client, queue, warmup, bounds, slots=load.max_concurrency or 1)
         if warmed.stopped is not None:
-            failed = failures(warm_traces)
-            return LoadResult(
-                failure=f"in warm-up: {warmed.stopped.detail}", evidence={"seed": load.seed, "warmup": failed}
-            )
-        slots = load.max_concurrency
-        queue = RequestQueue(load.requests, encode, ready=max(_READY_REQUESTS, 2 * (slots or 0)))
-        if target.keeps_connections:
-            client.open(min(slots or _READY_CONNECTIONS, load.count or _READY_CONNECTIONS))
-        backlog = Backlog(target)
-        cpu_s = time.process_time()
-        with quiet_collector():
-            run = _drive(
-                client, queue, backlog, bounds, slots=slots, duration_s=load.duration_s, tell=_teller(on_progress, load)
-            )
+            evidence = {"seed": load.seed, "warmup": failures(warmup.traces())}
+            return LoadResult(failure=f"in warm-up: {warmed.stopped.detail}", evidence=evidence)
+        run, cpu_s = _measure(client, encode, backlog, bounds, load=load, target=target, on_progress=on_progress)
         notes = ClientNotes(
-            cpu_s=time.process_time() - cpu_s,
+            cpu_s=cpu_s,
             peak_concurrency=run.peak_concurrency,
             connections=client.opened,
             retried=client.retried,
             stamped_by_kernel=client.clock.by_kernel,
             stamped_by_client=client.clock.by_client,
         )
-    return _result(load, asked, run, traces=backlog.traces(), warmup=warm_traces, notes=notes)
+    return _result(load, asked, run, traces=backlog.traces(), warmup=warmup.traces(), notes=notes)
+
+
+def _measure(
+    client: Client,
+    encode: Callable[[PlannedRequest], bytes],
+    backlog: Backlog,
+    bounds: _Bounds,
+    *,
+    load: Load,
+    target: Target,
+    on_progress: Tell,
+) -> tuple[Run, float]:
+    """Send the measured requests with everything ready beforehand; return how it went and this process's CPU time."""
+    slots = load.max_concurrency
+    queue = RequestQueue(load.requests, encode, ready=max(_READY_REQUESTS, 2 * (slots or 0)))
+    if target.keeps_connections:
+        client.open(min(slots or _READY_CONNECTIONS, load.count or _READY_CONNECTIONS))
+    with quiet_collector():
+        cpu_s = time.process_time()
+        tell = _teller(on_progress, load)
+        run = _drive(client, queue, backlog, bounds, slots=slots, duration_s=load.duration_s, tell=tell)
+        return run, time.process_time() - cpu_s
 
 
 def _drive(
@@ -122,7 +133,7 @@ def _drive(
     bounds: _Bounds,
     *,
     slots: int | None,
-    duration_s: float | None,
+    duration_s: float | None = None,
     tell: Callable[[Backlog], None] = lambda _: None,
 ) -> Run:
     limits = Limits(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -145,7 +146,6 @@ def test_waiting_for_a_slot_is_queue_time_and_in_no_latency(answer: Answer) -> N
     first, second = result.evidence["per_request"]
     assert second["queue_ms"] >= 100
     assert second["queue_ms"] + second["ttft_ms"] >= first["ttft_ms"] + 100
-    assert second["ttft_ms"] < second["queue_ms"] + second["ttft_ms"] - 99
 
 
 def test_a_duration_ends_the_sending_and_waits_for_what_is_open(answer: Answer) -> None:
@@ -154,7 +154,6 @@ def test_a_duration_ends_the_sending_and_waits_for_what_is_open(answer: Answer) 
     counted = result.evidence["requests"]
     assert 2 < counted["sent"] == counted["complete"] < 100
     assert result.evidence["duration_s"] >= 0.2
-    assert all(request["sent_s"] < 0.2 for request in result.evidence["per_request"])
 
 
 def test_warm_up_requests_are_sent_first_and_measured_nowhere(answer: Answer) -> None:
@@ -248,6 +247,17 @@ def test_responses_beyond_the_limit_are_read_while_the_load_runs(
     result, _ = answer(completion(8, interval_s=0.002), load=make_load(12, output_len=8, max_concurrency=3))
     assert result.evidence["requests"]["complete"] == 12
     assert [request["index"] for request in result.evidence["per_request"]] == list(range(12))
+
+
+def test_many_streams_at_a_time_need_no_limit_raised_by_hand(answer: Answer) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, soft), hard))
+    try:
+        answer(SOUND, load=make_load(1, max_concurrency=600))
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert allowed >= min(600, hard)
 
 
 def test_a_prefix_stands_before_the_path(answer: Answer) -> None:
