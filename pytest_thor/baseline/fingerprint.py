@@ -20,6 +20,9 @@ Facts: TypeAlias = Mapping[str, Scalar]
 MACHINE_MUST_MATCH = frozenset({"device", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"})
 """The facts of a machine that make it another one; all others (driver, L4T, CUDA, kernel, …) are under test."""
 
+NO_CONDITIONS = ("workload.repetitions", "workload.warmup", "workload.max_failed")
+"""Parameters of a workload that may differ: each sample is of the same work."""
+
 _GROUPS = ("must_match", "under_test")
 _GIB = 2**30
 
@@ -54,15 +57,15 @@ def take(*, machine: Facts, model: Facts, engine: EngineBuild, cell: Cell) -> Fi
 
     ``machine`` holds what the host reports (:data:`MACHINE_MUST_MATCH` names those that must match; ``memory_bytes``
     becomes ``memory_gib``, for a kernel keeps a little more or less of it to itself). ``model`` holds the identity of
-    the artifact's content, such as ``size_bytes`` and ``header_hash``. How often a workload is repeated is no
-    condition, only more samples of the same.
+    the artifact's content, such as ``size_bytes`` and ``header_hash``. How often a workload is repeated or warmed up
+    is no condition, only more samples of the same; nor is the share of failures that is tolerated.
     """
     facts = dict(machine)
     memory = facts.pop("memory_bytes", None)
     if isinstance(memory, int | float):
         facts["memory_gib"] = round(memory / _GIB)
     workload = {f"workload.{name}": _scalar(value) for name, value in cell.workload.parameters}
-    repeated = {name: workload.pop(name) for name in ("workload.repetitions",) if name in workload}
+    aside = {name: workload.pop(name) for name in NO_CONDITIONS if name in workload}
     must_match = {name: value for name, value in facts.items() if name in MACHINE_MUST_MATCH}
     under_test = {name: value for name, value in facts.items() if name not in MACHINE_MUST_MATCH}
     return _fingerprint(
@@ -77,7 +80,7 @@ def take(*, machine: Facts, model: Facts, engine: EngineBuild, cell: Cell) -> Fi
             "engine.version": engine.version,
             "engine.commit": engine.commit,
             **{f"settings.{name}": _scalar(value) for name, value in cell.backend.settings},
-            **repeated,
+            **aside,
         },
     )
 

@@ -105,6 +105,21 @@ def test_what_is_under_test_is_named_and_does_not_block(current: Fingerprint, fi
     assert changed(current) == {field: False}
 
 
+def test_of_a_load_what_changes_no_sample_is_only_named() -> None:
+    def load(**changed: Setting) -> Cell:
+        asked = {"input_len": 64, "max_failed": 0.0, "slo_ttft_ms": None, "warmup": 1} | changed
+        parameters = tuple(sorted(asked.items()))
+        return replace(cell(), workload=Workload(name="load", kind="serving", parameters=parameters))
+
+    def changes(**changed: Setting) -> dict[str, bool]:
+        found = differences(taken(of=load()), taken(of=load(**changed)))
+        return {difference.field: difference.blocks for difference in found}
+
+    assert changes(warmup=4) == {"workload.warmup": False}
+    assert changes(max_failed=0.1) == {"workload.max_failed": False}
+    assert changes(input_len=128) == {"workload.input_len": True}
+
+
 def test_another_build_from_another_place_is_the_same() -> None:
     assert changed(taken(build=replace(BUILD, path="/elsewhere/llama-bench"))) == {}
 
