@@ -12,6 +12,7 @@ from pytest_thor import collection
 from pytest_thor.files import shown
 from pytest_thor.listing import Listing
 from pytest_thor.options import Options
+from pytest_thor.units import counted
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -46,7 +47,7 @@ class Run:
         """Say what will be measured."""
         here = self._config.invocation_params.dir
         return [
-            f"thor: {len(matrix.cells)} cells in {matrix.name} ({shown(path, here)})"
+            f"thor: {counted(len(matrix.cells), 'cell')} in {matrix.name} ({shown(path, here)})"
             for path, matrix in self._matrices.items()
         ]
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_thor.units import format_duration, format_percent, format_quantity, format_rate
+from pytest_thor.units import counted, format_duration, format_percent, format_quantity, format_rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,14 +135,16 @@ class Terminal:
             reporter.write_line(record.reason, **_COLOURS[word(record)])
         reasons = Counter(record.reason for record in records if record.outcome == "skipped")
         for reason, count in reasons.most_common(_NOTES):
-            reporter.write_line(f"skipped: {_cells(count)}: {reason}")
+            reporter.write_line(f"skipped: {counted(count, 'cell')}: {reason}")
         if len(reasons) > _NOTES:
-            reporter.write_line(f"skipped: and {_cells(sum(reasons.values()))} in all; the report names each reason")
+            reporter.write_line(
+                f"skipped: and {counted(sum(reasons.values()), 'cell')} in all; the report names each reason"
+            )
         counts = Counter(word(record) for record in records)
         told = ", ".join(f"{counts[name]} {name}" for name in _COLOURS if counts[name])
-        reporter.write_line(f"{_cells(len(records))}: {told}." + (f" Report: {report}" if report else ""))
+        reporter.write_line(f"{counted(len(records), 'cell')}: {told}." + (f" Report: {report}" if report else ""))
         if stored:
-            reporter.write_line(f"Baseline stored: {_cells(len(stored))} in {os.path.commonpath(stored)}")
+            reporter.write_line(f"Baseline stored: {counted(len(stored), 'cell')} in {os.path.commonpath(stored)}")
         for trouble in troubles:
             reporter.write_line(f"ERROR: {trouble}", red=True, bold=True)
 
@@ -215,10 +217,6 @@ def _interval(metric: MetricRecord) -> str:
         return ""
     low, high = (format_percent(bound, signed=True) for bound in (metric.change_low, metric.change_high))
     return f"{low.removesuffix(' %')} to {high}"
-
-
-def _cells(count: int) -> str:
-    return f"{count} cell" if count == 1 else f"{count} cells"
 
 
 _Column: TypeAlias = tuple[str, str, Callable[["MetricRecord"], str]]

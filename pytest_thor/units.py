@@ -91,3 +91,8 @@ def format_duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def counted(number: int, one: str) -> str:
+    """Return a number with its noun: ``1 cell``, ``3 cells``."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
