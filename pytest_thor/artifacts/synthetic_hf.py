@@ -24,7 +24,7 @@ from pytest_thor.artifacts.synthetic_vocabulary import special_ids
 from pytest_thor.errors import ArtifactError
 from pytest_thor.files import atomic_write_text
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Counts what changes the content of a directory. 1: the first."""
 
 _LAST = "config.json"

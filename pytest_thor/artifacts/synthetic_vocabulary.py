@@ -87,6 +87,11 @@ def make_vocabulary(size: int) -> Vocabulary:
     )
 
 
+def half_characters() -> frozenset[str]:
+    """Return the tokens of single bytes that are no character by themselves: all beyond ASCII."""
+    return frozenset(character for byte, character in _byte_alphabet().items() if byte >= 0x80)
+
+
 def special_ids(size: int) -> Mapping[str, int]:
     """Return the ids of the tokens that mean something, by their text, in a vocabulary of ``size`` tokens."""
     special = CONTROL_TOKENS + ADDED_TOKENS

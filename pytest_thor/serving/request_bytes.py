@@ -70,8 +70,10 @@ def _body(
         body["timings_per_token"] = True  # how many tokens there are so far, in every chunk
         if prefix_cache is not None:
             body["cache_prompt"] = prefix_cache
-    if target.dialect == "vllm" and salt is not None:
-        body["cache_salt"] = salt
+    if target.dialect == "vllm":
+        body["skip_special_tokens"] = False  # a token without text would not be sent when it is made
+        if salt is not None:
+            body["cache_salt"] = salt
     return body
 
 

@@ -55,8 +55,8 @@ class Trace:
 
     @property
     def ttft_ms(self) -> float | None:
-        """From sending the request to its first token message; None where all tokens came at once, as at the end."""
-        if self.token_ns and self.token_ns[0] == self.token_ns[-1] and self.output_tokens != 1:
+        """From sending the request to its first token message; None where all tokens came with one, as at the end."""
+        if len(self.token_ns) == 1 and self.output_tokens != 1:
             return None
         return self._since_sent_ms(0)
 

@@ -101,7 +101,7 @@ def test_a_low_load_straight_after_a_high_one_has_no_cached_tokens(
     launch = launches[name]
     assert launch.failure is None, launch.log_tail
     assert launch.doubts == ()
-    assert len(launch.samples["tpot_ms"]) == requests
+    assert len(launch.samples["e2el_ms"]) == requests
     assert launch.evidence["tokens"] == {
         "prompt_asked": requests * INPUT,
         "prompt": requests * INPUT,

@@ -47,7 +47,7 @@ def test_what_is_not_known_is_none_and_never_0() -> None:
     at_once = replace(COMPLETE, token_ns=(1055 * MS,), token_counts=(4,))
     assert (at_once.ttft_ms, at_once.tpot_ms, at_once.e2el_ms) == (None, None, 50)
     in_one_segment = replace(COMPLETE, token_ns=(1055 * MS, 1055 * MS), token_counts=(3, 1))
-    assert (in_one_segment.ttft_ms, in_one_segment.tpot_ms, in_one_segment.e2el_ms) == (None, None, 50)
+    assert (in_one_segment.ttft_ms, in_one_segment.tpot_ms, in_one_segment.e2el_ms) == (50, None, 50)
     uncounted = replace(COMPLETE, output_tokens=None, token_counts=None)
     assert (uncounted.ttft_ms, uncounted.tpot_ms) == (50, None)
     never_sent = replace(FAILED, sent_ns=None)
