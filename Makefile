@@ -15,7 +15,7 @@ bench: setup
 	$(BIN)/python -m pytest --thor-matrix $(MATRIX) --thor-update-baseline=missing $(ARGS)
 
 test: lint
-	PYTHONPATH=.venv/oldest-pytest $(BIN)/python -m pytest tests/plugin -m "not engine" -p no:cacheprovider -q
+	PYTHONPATH=.venv/oldest-pytest $(BIN)/python -m pytest tests/plugin -m "not engine" -p no:cacheprovider --timeout 300 -q
 	$(BIN)/python -m pytest --timeout 900 $(ARGS)
 
 test-vllm: setup

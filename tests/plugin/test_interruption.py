@@ -14,6 +14,16 @@ import pytest
 
 from tests.plugin.project import FAST, PP64, Project
 
+# As `python -m pytest`, with Ctrl-C working also where a shell started these tests in the background, which ignores it.
+PYTEST = (
+    sys.executable,
+    "-c",
+    (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    ),
+)
+
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for something that another process does; the test's own timeout is the limit."""
@@ -25,7 +35,7 @@ def until(condition: Callable[[], object]) -> None:
 def test_an_interrupted_run_leaves_nothing_behind_and_loses_nothing(project: Project, number: signal.Signals) -> None:
     project.script(**FAST, fault="hang", after=1)
     journal = project.root / "thor-report" / "journal.jsonl"
-    command = [sys.executable, "-m", "pytest", *project.arguments, "--thor-update-baseline=missing"]
+    command = [*PYTEST, *project.arguments, "--thor-update-baseline=missing"]
     process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
     until(lambda: journal.exists() and journal.read_text().endswith("\n"))
 
@@ -44,7 +54,7 @@ def test_an_interrupted_run_leaves_nothing_behind_and_loses_nothing(project: Pro
 def test_an_engine_does_not_outlive_a_pytest_that_was_killed(project: Project) -> None:
     project.script(**FAST, fault="ignore sigterm", after=1)
     journal = project.root / "thor-report" / "journal.jsonl"
-    command = [sys.executable, "-m", "pytest", *project.arguments]
+    command = [*PYTEST, *project.arguments]
     process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL)
     until(lambda: journal.exists() and journal.read_text().endswith("\n"))
     engines = project.engine_processes()
