@@ -57,6 +57,18 @@ class LaunchRecord(_Record):
     evidence: dict[str, Json] = Field(default_factory=dict, description="what else the engine reported")
 
 
+class RecentRecord(_Record):
+    """The same metric held against the last runs that were stored, rather than against the accepted anchor."""
+
+    runs: int
+    launches: int
+    baseline: float
+    change: float
+    change_low: float
+    change_high: float
+    verdict: VerdictName
+
+
 class MetricRecord(_Record):
     """One metric; changes are relative (-0.05 is 5 % lower) and signed as the figure moved."""
 
@@ -73,6 +85,9 @@ class MetricRecord(_Record):
     verdict: VerdictName | None = Field(default=None, description="null where the metric is shown, not judged")
     reason: str = ""
     minimum_detectable_effect: float | None = None
+    p_value: float | None = Field(default=None, description="of no change at all, two-sided, adjusted for the looks")
+    q_value: float | None = Field(default=None, description="the false discovery rate at which it counts as changed")
+    recent: RecentRecord | None = Field(default=None, description="null where no recent run is stored")
     limit: float | None = Field(default=None, description="what the device can reach at most")
     efficiency: float | None = Field(default=None, description="value as a share of limit")
 
@@ -87,6 +102,15 @@ class ArtifactRecord(_Record):
     sha256: str | None = Field(default=None, description="of the whole content, where it was asked for")
     parameters: int | None = None
     tensor_bytes: int | None = None
+
+
+class PastRunRecord(_Record):
+    """One stored run of a cell: one value per launch of every metric, latencies by their summaries."""
+
+    finished_at: str
+    verdict: VerdictName | None
+    version: str | None = Field(default=None, description="of the engine")
+    values: dict[str, list[float]] = Field(description="by metric (`tg_tps`, `ttft_ms.p99`), one per launch")
 
 
 class CellRecord(_Record):
@@ -113,6 +137,11 @@ class CellRecord(_Record):
         default_factory=list, description="where the fingerprint differs from the baseline's"
     )
     launches: list[LaunchRecord] = Field(default_factory=list)
+    reference_launches: list[LaunchRecord] = Field(
+        default_factory=list, description="of the engine that --thor-against names, in the order they alternated"
+    )
+    history: list[PastRunRecord] = Field(default_factory=list, description="earlier runs, oldest first")
+    advice: list[str] = Field(default_factory=list, description="what a reader should know and no verdict says")
     metrics: dict[str, MetricRecord] = Field(default_factory=dict)
 
 
@@ -134,12 +163,25 @@ class EnvironmentRecord(_Record):
     software: dict[str, str | None] = Field(default_factory=dict)
 
 
+class ShiftRecord(_Record):
+    """All cells moved together: the machine changed, not what is under test. Relative: -0.05 is 5 % slower."""
+
+    shift: float
+    low: float
+    high: float
+    cells: int
+    canary: str | None = Field(default=None, description="the cell that tells, where one is pinned")
+    judged_relative: bool = Field(default=False, description="whether the verdicts leave the shift out")
+    reason: str
+
+
 class SummaryRecord(_Record):
     """Counts, and the exit status that follows from them."""
 
     cells: int
     verdicts: dict[str, int]
     outcomes: dict[str, int]
+    environment: ShiftRecord | None = Field(default=None, description="null where the machine did not change")
     exit_status: int | None = None
 
 
