@@ -39,6 +39,7 @@ def test_the_report_says_what_was_measured_where_and_with_what(project: Project)
         "cells": 3,
         "verdicts": {"no-baseline": 3},
         "outcomes": {"passed": 3},
+        "environment": None,
         "exit_status": 0,
     }
     assert [engine["commit"] for engine in report["environment"]["engines"]] == ["abcdef0"]
