@@ -85,7 +85,7 @@ class Cell:
     """One model × quant × backend × workload of one matrix: one test, and the key of one baseline entry.
 
     ``thresholds`` are the smallest changes that matter, as fractions (0.03 is 3 %), by metric. ``line`` is where
-    the matrix declares the model.
+    the matrix declares the model. The ``canary`` is the cell that tells whether the machine itself changed.
     """
 
     matrix: str
@@ -97,6 +97,7 @@ class Cell:
     backend: Backend
     workload: Workload
     thresholds: tuple[tuple[str, float], ...]
+    canary: bool = False
 
     @cached_property
     def id(self) -> str:

@@ -171,11 +171,13 @@ def cells_of(items: Iterable[pytest.Item]) -> list[Cell]:
 
 
 def sort_by_cell(items: list[pytest.Item], matrices: Iterable[LoadedMatrix]) -> None:
-    """Bring tests into the matrix's order, in which the cells of one engine start stand together.
+    """Bring tests into the matrix's order, in which the cells of one engine start stand together; canaries first.
 
     Tests without a cell keep their places; several tests of one cell keep their order.
     """
-    order = {cell: index for index, cell in enumerate(cell for matrix in matrices for cell in matrix.cells)}
+    cells = [cell for matrix in matrices for cell in matrix.cells]
+    first = {cell.group for cell in cells if cell.canary}
+    order = {cell: index for index, cell in enumerate(sorted(cells, key=lambda cell: cell.group not in first))}
     places = []
     ranked = []
     for place, item in enumerate(items):

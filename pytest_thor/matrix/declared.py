@@ -91,6 +91,7 @@ class Matrix:
     thresholds: tuple[tuple[str, float], ...]
     exclude: tuple[Selection, ...]
     overrides: tuple[Override, ...]
+    canary: Selection | None = None
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

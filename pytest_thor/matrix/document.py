@@ -155,6 +155,14 @@ class Document(Section):
             examples=[{"tg_tps": "3%"}],
         ),
     ]
+    canary: Annotated[
+        Match | None,
+        Field(
+            description="One cell that tells whether the machine itself changed: pin its engine with --thor-engine "
+            "BACKEND=PATH, and what it loses is not the loss of what is under test.",
+            examples=[{"model": "qwen3-8b", "quant": "Q4_K_M", "backend": "pinned", "workload": "tg128"}],
+        ),
+    ] = None
     exclude: Annotated[
         list[Match],
         BeforeValidator(empty_list),
@@ -186,6 +194,7 @@ def section_at(path: tuple[str | int, ...], kind: str | None) -> type[Section]:
         "backends/*": BackendEntry,
         "workloads/*/slo": Slo,
         "workloads/*/sweep": Sweep,
+        "canary": Match,
         "exclude/*": Match,
         "overrides/*": OverrideEntry,
         "overrides/*/match": Match,

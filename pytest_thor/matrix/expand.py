@@ -34,6 +34,7 @@ def expand(matrix: Matrix) -> tuple[Cell, ...]:
     formed = Formed()
     cells = tuple(_form(matrix, formed))
     _report_collisions(cells, matrix, findings)
+    _report_canary(cells, matrix, findings)
     report_misfits(cells, matrix, findings)
     report_idle(cells, matrix, formed, findings)
     if findings:
@@ -50,6 +51,8 @@ def report_beside(matrix: Matrix, findings: Findings) -> None:
 
 def _form(matrix: Matrix, formed: Formed) -> Iterator[Cell]:
     rules = [*matrix.exclude, *(override.match for override in matrix.overrides)]
+    if matrix.canary is not None:
+        rules.append(matrix.canary)
     merged = _Merged(matrix, formed)
     for model in matrix.models:
         of_model = [rule for rule in rules if matches(rule.model, model.model.name)]
@@ -78,6 +81,7 @@ def _form(matrix: Matrix, formed: Formed) -> Iterator[Cell]:
                         backend=backend.backend,
                         workload=workload.workload,
                         thresholds=thresholds,
+                        canary=any(rule is matrix.canary for rule in of_cell),
                     )
 
 
@@ -105,10 +109,19 @@ class _Merged:
                 return rule
         thresholds = dict(self._matrix.thresholds)
         for rule in rules:  # in the file's order: a later override wins
-            index = self._overriding[id(rule)]
+            index = self._overriding.get(id(rule))
+            if index is None:  # the canary's
+                continue
             self._formed.overridden.add(index)
             thresholds.update(self._matrix.overrides[index].thresholds)
         return tuple(sorted(thresholds.items()))
+
+
+def _report_canary(cells: tuple[Cell, ...], matrix: Matrix, findings: Findings) -> None:
+    chosen = [cell.id for cell in cells if cell.canary]
+    if matrix.canary is not None and len(chosen) != 1:
+        named = f": {', '.join(chosen[:3])}{', …' if len(chosen) > 3 else ''}" if chosen else ""
+        findings.add(matrix.canary.position, f"the canary is one cell, and this names {len(chosen)}{named}")
 
 
 def _report_collisions(cells: tuple[Cell, ...], matrix: Matrix, findings: Findings) -> None:

@@ -106,5 +106,5 @@ def _unknown(fault: Fault, root: Node) -> Unknown:
         return Unknown(str(holder[-1]), known)
     if holder[0] == "workloads":
         return Unknown(f"a {written} workload", known, "parameter")
-    named = {"models": "a model", "backends": "a backend", "exclude": "a rule of exclude"}
+    named = {"models": "a model", "backends": "a backend", "exclude": "a rule of exclude", "canary": "the canary"}
     return Unknown(named.get(str(holder[0]), "a match" if holder[-1] == "match" else "an override"), known)

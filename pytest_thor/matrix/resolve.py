@@ -52,6 +52,7 @@ def resolve_document(
             )
             for index, entry in enumerate(document.overrides)
         ),
+        canary=_selection(document.canary, root, ("canary",)) if document.canary else None,
     )
 
 
@@ -81,6 +82,9 @@ def _check_thresholds(root: Entries, path: Path, vocabulary: Vocabulary, finding
 def _check_rules(root: Entries, vocabulary: Vocabulary, findings: Findings) -> None:
     """Note patterns of exclude and overrides that match nothing, and their unknown metrics."""
     declared = DeclaredNames.of(root)
+    canary = child(root, "canary")
+    if isinstance(canary, Entries):
+        check_selection(root, ("canary",), canary, declared, findings)
     for section, below in (("exclude", ()), ("overrides", ("match",))):
         rules = child(root, section)
         for index, rule in enumerate(rules.items if isinstance(rules, Items) else ()):

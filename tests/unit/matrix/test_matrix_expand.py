@@ -159,3 +159,18 @@ def test_ten_thousand_cells_share_their_parts(load_text: Load) -> None:
     assert len({id(cell.backend) for cell in cells}) == 2
     assert len({id(cell.artifact) for cell in cells}) == 500
     assert len({id(cell.thresholds) for cell in cells}) == 1
+
+
+def test_the_canary_is_one_cell(load_text: Load, problems: Problems) -> None:
+    text = matrix([GGUF], [BENCH, "p: {engine: llama-bench}"], [PP, "tg: {kind: decode, n_gen: 1}"])
+
+    cells = expand(load_text(text + "canary: {backend: p, workload: tg}\n"))
+
+    assert [cell.id for cell in cells if cell.canary] == ["m-Q8_0-p-tg"]
+    assert problems(text + "canary: {backend: p}\n") == [
+        "10:1: the canary is one cell, and this names 2: m-Q8_0-p-pp, m-Q8_0-p-tg"
+    ]
+    assert problems(text + "canary: {backend: q}\n") == ["10:19: no backend is named 'q'; known: b, p"]
+    assert problems(text + "canary: {bakend: p}\n")[0] == (
+        "10:10: the canary has no key 'bakend'; did you mean 'backend'?"
+    )
