@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_thor.artifacts.synthetic_vocabulary import (
-    ADDED_TOKENS,
-    CHAT_TEMPLATE,
-    CONTROL_TOKENS,
-    half_characters,
-    make_vocabulary,
-)
+from pytest_thor.artifacts.synthetic_vocabulary import ADDED_TOKENS, CHAT_TEMPLATE, CONTROL_TOKENS, make_vocabulary
 
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -26,7 +20,6 @@ def tokenizer_files(size: int) -> Mapping[str, Mapping[str, Any]]:
     """
     vocabulary = make_vocabulary(size)
     special_start = vocabulary.end_of_text
-    halves = half_characters()
     added = [
         _added_token(special_start + index, text, special=text in CONTROL_TOKENS)
         for index, text in enumerate(CONTROL_TOKENS + ADDED_TOKENS)
@@ -51,12 +44,7 @@ def tokenizer_files(size: int) -> Mapping[str, Mapping[str, Any]]:
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": False,
-            # A model of random weights emits any token. Half a character would be held back by the server until it is
-            # whole, which may be never: such ids stand for ASCII text instead, that no merge leads to.
-            "vocab": {
-                (f"byte{token}" if text in halves else text): token
-                for token, text in enumerate(vocabulary.tokens[:special_start])
-            },
+            "vocab": {text: token for token, text in enumerate(vocabulary.tokens[:special_start])},
             "merges": vocabulary.merges,
         },
     }

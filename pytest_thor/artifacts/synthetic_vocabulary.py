@@ -1,6 +1,11 @@
 """A made-up vocabulary in the layout of Qwen3's: a byte-level BPE tokenizer that every engine can load and use.
 
 First the 256 bytes, then merged tokens, then the special tokens, and unused ones up to the published size.
+
+A model of random weights emits any token. A byte that is no character by itself would be held back by a server until
+the character is whole, which may be never, and the request would lose its time to first token; so the ids of such bytes
+stand for ASCII text (``byte200``) that no merge leads to. In turn no text beyond ASCII can be put into tokens: engines
+leave those characters out.
 """
 
 from __future__ import annotations
@@ -69,10 +74,11 @@ def make_vocabulary(size: int) -> Vocabulary:
     merged_end = min(MERGED_TOKENS_END, size - len(special))
     merges = list(islice(_merges(alphabet[ord(" ")]), merged_end - len(alphabet)))
     unused = size - merged_end - len(special)
+    halves = {character for byte, character in alphabet.items() if byte >= 0x80}
     bytes_in_order = sorted(alphabet.values())
     return Vocabulary(
         tokens=[
-            *bytes_in_order,
+            *(f"byte{token}" if text in halves else text for token, text in enumerate(bytes_in_order)),
             *(left + right for left, right in merges),
             *special,
             *(f"[PAD{number}]" for number in range(size - unused, size)),
@@ -85,11 +91,6 @@ def make_vocabulary(size: int) -> Vocabulary:
         end_of_text=merged_end,
         end_of_turn=merged_end + CONTROL_TOKENS.index("<|im_end|>"),
     )
-
-
-def half_characters() -> frozenset[str]:
-    """Return the tokens of single bytes that are no character by themselves: all beyond ASCII."""
-    return frozenset(character for byte, character in _byte_alphabet().items() if byte >= 0x80)
 
 
 def special_ids(size: int) -> Mapping[str, int]:

@@ -20,8 +20,6 @@ from pytest_thor.serving.load import TokenIds
 
 pytestmark = pytest.mark.engine
 
-LETTERS = ("--grammar", "root ::= [a-z ]+")
-"""Else a model of random weights may answer in halves of letters only: no text, until their other half comes."""
 ServingCell: TypeAlias = Callable[..., Cell]
 
 
@@ -42,7 +40,7 @@ def llama_server() -> LlamaServer:
 def serving_cell() -> ServingCell:
     def make(name: str, settings: Mapping[str, Setting] | None = None, **parameters: Setting) -> Cell:
         asked: dict[str, Setting] = {"input_len": 64, "output_len": 8, "num_prompts": 4, "max_concurrency": 1}
-        given: dict[str, Setting] = {"ctx_size": 1024, "parallel": 2, "threads": 2, "extra_args": LETTERS}
+        given: dict[str, Setting] = {"ctx_size": 1024, "parallel": 2, "threads": 2}
         return Cell(
             matrix="tiny",
             matrix_path="tiny.yaml",

@@ -13,7 +13,7 @@ from pytest_thor.artifacts import synthetic_hf
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.identity import content_identity
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
-from pytest_thor.artifacts.synthetic_vocabulary import half_characters, make_vocabulary, special_ids
+from pytest_thor.artifacts.synthetic_vocabulary import make_vocabulary, special_ids
 from pytest_thor.errors import ArtifactError
 
 FILES = {"config.json", "generation_config.json", "provenance.json", "tokenizer.json", "tokenizer_config.json"}
@@ -50,17 +50,11 @@ def test_a_mixture_names_its_experts(tmp_path: Path) -> None:
     assert (config["num_experts"], config["num_experts_per_tok"], config["moe_intermediate_size"]) == (128, 8, 768)
 
 
-def test_the_tokenizer_has_the_vocabulary_of_the_gguf_files_less_the_padding_and_half_characters(
-    tmp_path: Path,
-) -> None:
+def test_the_tokenizer_has_the_vocabulary_of_the_gguf_files_less_the_padding(tmp_path: Path) -> None:
     folder = make_synthetic_hf("qwen3-0.6b", cache=tmp_path)
     tokenizer, vocabulary = read(folder, "tokenizer.json"), make_vocabulary(151_936)
     ids = {**tokenizer["model"]["vocab"], **{token["content"]: token["id"] for token in tokenizer["added_tokens"]}}
-    halves = half_characters()
-    assert len(halves) == 128
-    assert ids == {
-        f"byte{token}" if text in halves else text: token for token, text in enumerate(vocabulary.tokens[:151_669])
-    }
+    assert ids == {text: token for token, text in enumerate(vocabulary.tokens[:151_669])}
     assert tokenizer["model"]["merges"] == vocabulary.merges
     special = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
     assert "<|im_end|>" in special
