@@ -1,7 +1,8 @@
 """What machine this is, as far as it tells without root.
 
-Sources: /proc/cpuinfo, /proc/meminfo, /proc/device-tree/model, /etc/nv_tegra_release, ``nvpmodel -q``, and NVML
-where a driver is present. What cannot be read is None, never a guess.
+Sources: /proc/cpuinfo, /proc/meminfo, /proc/device-tree, /etc/nv_tegra_release, /sys, ``nvpmodel -q``, and NVML where a
+driver is present. A recorded tree of another machine is read from its files alone. What cannot be read is None, never a
+guess. docs/thor-telemetry.md says where each fact comes from.
 """
 
 from __future__ import annotations
@@ -9,28 +10,42 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_thor.host.cpu import policies
+from pytest_thor.host.nvml import Library, close_library, open_library
+from pytest_thor.host.power_mode import clocks, power_mode
+from pytest_thor.host.sensor_file import text_of
+
+HERE = Path("/")
+"""Where the file tree of this very machine starts."""
+
+_JETPACK = {"38.2": "7.0", "38.4": "7.1", "39": "7.2"}
+_CONTAINERS = {".dockerenv": "docker", "run/.containerenv": "podman"}
+_IN_CGROUP = re.compile(r"docker|kubepods|containerd|lxc|libpod")
 _TEGRA = re.compile(r"# R(?P<major>\d+) \(release\), REVISION: (?P<revision>[\d.]+)")
 _BOILERPLATE = re.compile(r"nvidia|developer kit|\(r\)|\(tm\)|processor|cpu @.*|\d+-core", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One NVIDIA GPU; memory in bytes, None where NVML does not tell (unified memory)."""
+    """One NVIDIA GPU; memory in bytes, None where NVML does not tell (unified memory); the power limit in W."""
 
     name: str
     memory_bytes: int | None
+    power_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """The machine that measures; ``slug`` names its folder in the baseline store."""
+    """The machine that measures; ``slug`` names its folder in the baseline store.
+
+    ``clocks`` says between which clocks it may move, ``container`` which kind this runs in (``none``), ``virtual``
+    whether a hypervisor lies below.
+    """
 
     slug: str
     name: str
@@ -44,14 +59,23 @@ class Device:
     cuda: str | None
     kernel: str
     machine: str
+    soc: str | None = None
+    jetpack: str | None = None
+    clocks: str | None = None
+    cpu_governor: str | None = None
+    swap_bytes: int | None = None
+    container: str | None = None
+    virtual: bool | None = None
 
 
-def identify(root: Path = Path("/")) -> Device:
-    """Read what this machine is; ``root`` is where its file tree starts."""
-    gpus, driver, cuda = _nvml()
-    board = _read(root / "proc/device-tree/model").strip("\0\n ")
+def identify(root: Path = HERE) -> Device:
+    """Read what this machine is; ``root`` is where its file tree starts, or that of a recorded one."""
+    live = root == HERE
+    gpus, driver, cuda = _nvml() if live else (_recorded_gpus(root), _recorded_driver(root), None)
+    board = text_of(root / "proc/device-tree/model") or ""
     cpu = _cpu_model(root)
-    logical = _available_cpus()
+    logical = _available_cpus(None if live else root)
+    l4t = _l4t(root)
     name = board or (gpus[0].name if gpus else cpu)
     count = f"-{len(gpus)}x" if len(gpus) > 1 else ""
     return Device(
@@ -59,14 +83,21 @@ def identify(root: Path = Path("/")) -> Device:
         name=name,
         cpu=cpu,
         logical_cpus=logical,
-        memory_bytes=_memory_bytes(root),
+        memory_bytes=_meminfo_bytes(root, "MemTotal"),
         gpus=gpus,
-        power_mode=_power_mode(),
-        l4t=_l4t(root),
-        driver=driver,
-        cuda=cuda,
-        kernel=platform.release(),
-        machine=platform.machine(),
+        power_mode=power_mode(root),
+        l4t=l4t,
+        driver=driver or _recorded_driver(root),
+        cuda=cuda or _toolkit(root),
+        kernel=platform.release() if live else text_of(root / "proc/sys/kernel/osrelease") or "unknown",
+        machine=platform.machine() if live else _recorded_machine(root),
+        soc=_soc(root),
+        jetpack=_jetpack(l4t),
+        clocks=clocks(root),
+        cpu_governor=next((text_of(policy / "scaling_governor") for policy in policies(root)), None),
+        swap_bytes=_meminfo_bytes(root, "SwapTotal"),
+        container=_container(root),
+        virtual=_is_virtual(root),
     )
 
 
@@ -76,10 +107,7 @@ def _slug(name: str) -> str:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return text_of(path) or ""
 
 
 def _cpu_model(root: Path) -> str:
@@ -89,15 +117,16 @@ def _cpu_model(root: Path) -> str:
         return match[1].strip()
     # Arm kernels name no model: the implementer's and part's numbers are the identity there.
     parts = sorted(set(re.findall(r"^CPU part\s*:\s*(\S+)$", text, re.MULTILINE)))
-    return f"{platform.machine()} {'+'.join(parts)}".strip()
+    return f"{_recorded_machine(root) if parts else platform.machine()} {'+'.join(parts)}".strip()
 
 
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0))
+def _available_cpus(recorded: Path | None) -> int:
+    listed = len(re.findall(r"^processor\s*:", _read(recorded / "proc/cpuinfo"), re.MULTILINE)) if recorded else 0
+    return listed or len(os.sched_getaffinity(0))
 
 
-def _memory_bytes(root: Path) -> int | None:
-    match = re.search(r"^MemTotal:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
+def _meminfo_bytes(root: Path, name: str) -> int | None:
+    match = re.search(rf"^{name}:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 
 
@@ -106,48 +135,88 @@ def _l4t(root: Path) -> str | None:
     return f"{match['major']}.{match['revision']}" if match else None
 
 
-def _power_mode() -> str | None:
-    program = shutil.which("nvpmodel")
-    if program is None:
+def _jetpack(l4t: str | None) -> str | None:
+    """Return the JetPack release that an L4T release belongs to, where that is known."""
+    words = (l4t or "").split(".")
+    return _JETPACK.get(".".join(words[:2])) or _JETPACK.get(words[0])
+
+
+def _soc(root: Path) -> str | None:
+    """Return the system on chip: the last name of the device tree's ``compatible``, such as ``tegra264``."""
+    names = (text_of(root / "proc/device-tree/compatible") or "").replace("\0", "\n").split()
+    return names[-1].rpartition(",")[2] if names else None
+
+
+def _container(root: Path) -> str | None:
+    for file, kind in _CONTAINERS.items():
+        if (root / file).exists():
+            return kind
+    groups = text_of(root / "proc/1/cgroup")
+    if groups is None:
         return None
-    with suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run([program, "-q"], capture_output=True, text=True, timeout=10, check=False)
-        match = re.search(r"NV Power Mode:\s*(\S+)", answer.stdout)
-        return match[1] if match else None
-    return None
+    match = _IN_CGROUP.search(groups)
+    return match[0] if match else "none"
+
+
+def _is_virtual(root: Path) -> bool | None:
+    flags = re.search(r"^flags\s*:(.*)$", _read(root / "proc/cpuinfo"), re.MULTILINE)
+    return " hypervisor" in flags[1] if flags else None
+
+
+def _toolkit(root: Path) -> str | None:
+    """Return the version of the CUDA toolkit that is installed, where no driver says which it supports."""
+    match = re.search(r'"cuda"\s*:\s*{[^}]*"version"\s*:\s*"(\d+\.\d+)', _read(root / "usr/local/cuda/version.json"))
+    return match[1] if match else None
+
+
+def _recorded_gpus(root: Path) -> tuple[Gpu, ...]:
+    folder = root / "proc/driver/nvidia/gpus"
+    texts = [_read(path) for path in sorted(folder.glob("*/information"))]
+    return tuple(
+        Gpu(name=match[1], memory_bytes=None)
+        for match in (re.search(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE) for text in texts)
+        if match
+    )
+
+
+def _recorded_driver(root: Path) -> str | None:
+    match = re.search(r"NVRM version:.*?\s(\d+\.\d[\d.]*)\s", _read(root / "proc/driver/nvidia/version"))
+    return match[1] if match else None
+
+
+def _recorded_machine(root: Path) -> str:
+    text = _read(root / "proc/cpuinfo")
+    return "aarch64" if "CPU implementer" in text else "x86_64" if "vendor_id" in text else "unknown"
 
 
 def _nvml() -> tuple[tuple[Gpu, ...], str | None, str | None]:
     """Return the GPUs, the driver's version and the CUDA version that it supports."""
-    if not any(Path(place).exists() for place in ("/dev/nvidiactl", "/dev/nvgpu", "/proc/driver/nvidia")):
+    library = open_library()
+    if library is None:
         return (), None, None
-    import pynvml
-
-    with suppress(pynvml.NVMLError):
-        pynvml.nvmlInit()
+    with suppress(library.NVMLError):
         try:
-            return tuple(_gpus()), _text(pynvml.nvmlSystemGetDriverVersion()), _cuda_version()
+            return tuple(_gpus(library)), _text(library.nvmlSystemGetDriverVersion()), _cuda_version(library)
         finally:
-            pynvml.nvmlShutdown()
+            close_library(library)
     return (), None, None
 
 
-def _gpus() -> Iterator[Gpu]:
-    import pynvml
+def _gpus(library: Library) -> Iterator[Gpu]:
+    for index in range(library.nvmlDeviceGetCount()):
+        handle = library.nvmlDeviceGetHandleByIndex(index)
+        memory_bytes = power_limit_w = None
+        with suppress(library.NVMLError):  # NotSupported where memory is unified
+            memory_bytes = int(library.nvmlDeviceGetMemoryInfo(handle).total)
+        with suppress(library.NVMLError):
+            power_limit_w = library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3
+        name = _text(library.nvmlDeviceGetName(handle))
+        yield Gpu(name=name, memory_bytes=memory_bytes, power_limit_w=power_limit_w)
 
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        memory_bytes = None
-        with suppress(pynvml.NVMLError):  # NotSupported where memory is unified
-            memory_bytes = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-        yield Gpu(name=_text(pynvml.nvmlDeviceGetName(handle)), memory_bytes=memory_bytes)
 
-
-def _cuda_version() -> str | None:
-    import pynvml
-
-    with suppress(pynvml.NVMLError):
-        version = pynvml.nvmlSystemGetCudaDriverVersion()
+def _cuda_version(library: Library) -> str | None:
+    with suppress(library.NVMLError):
+        version = library.nvmlSystemGetCudaDriverVersion()
         return f"{version // 1000}.{version % 1000 // 10}"
     return None
 

@@ -13,6 +13,8 @@ import pytest
 
 from pytest_thor.host.device import identify
 from pytest_thor.host.lock import exclusive
+from pytest_thor.host.power_mode import power_mode
+from tests.unit.host.trees import plant, write
 
 THOR = {
     "proc/device-tree/model": "NVIDIA Jetson AGX Thor Developer Kit\0",
@@ -75,7 +77,60 @@ def test_the_power_mode_is_asked_for(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    assert identify(tmp_path).power_mode == mode
+    assert power_mode() == mode
+
+
+@pytest.mark.parametrize(
+    ("release", "l4t", "jetpack", "mode", "clocks"),
+    [
+        (
+            "thor-r38.4",
+            "38.4.0",
+            "7.1",
+            "MAXN",
+            "gpu locked at 1575 MHz, memory locked at 4266 MHz, cpu locked at 2601 MHz",
+        ),
+        ("thor-r39.0", "39.0.0", "7.2", "120W", "gpu 306 to 1386 MHz, cpu 648 to 2601 MHz"),
+    ],
+)
+def test_a_recorded_jetson_is_known_from_its_files_alone(  # noqa: PLR0917 - pytest passes them by name
+    tmp_path: Path, release: str, l4t: str, jetpack: str, mode: str, clocks: str
+) -> None:
+    device = identify(plant(release, tmp_path))
+
+    assert (device.slug, device.soc, device.machine) == ("jetson-agx-thor", "tegra264", "aarch64")
+    assert (device.l4t, device.jetpack, device.power_mode) == (l4t, jetpack, mode)
+    assert device.clocks == clocks
+    assert device.cpu_governor == "schedutil"
+    assert device.kernel == "6.8.12-tegra"
+    assert device.logical_cpus == 2
+    assert device.swap_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "container"),
+    [
+        ({}, None),
+        ({"proc/1/cgroup": "0::/init.scope\n"}, "none"),
+        ({"proc/1/cgroup": "4:memory:/kubepods/pod1\n"}, "kubepods"),
+        ({".dockerenv": ""}, "docker"),
+        ({"run/.containerenv": ""}, "podman"),
+    ],
+)
+def test_a_container_is_noticed(tmp_path: Path, files: dict[str, str], container: str | None) -> None:
+    assert identify(tree(tmp_path, files)).container == container
+
+
+def test_a_graphics_card_of_a_recorded_machine_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "proc/driver/nvidia/gpus/0000:01:00.0/information", "Model: \t\t NVIDIA GeForce RTX 4090\nIRQ: 1\n")
+    write(tmp_path, "proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu\n")
+    write(tmp_path, "proc/cpuinfo", "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n")
+
+    device = identify(tmp_path)
+
+    assert device.slug == "geforce-rtx-4090"
+    assert device.driver == "550.54.14"
+    assert device.virtual is True
 
 
 def test_this_very_machine_has_a_name() -> None:

@@ -1,0 +1,89 @@
+"""The lines of tegrastats, of both releases and of none."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_thor.host.tegrastats import TegrastatsSource, parse
+from tests.unit.host.trees import GOLDEN
+
+
+def named(line: str) -> dict[str, float]:
+    return {f"{channel.group}.{channel.name}": value for channel, value in parse(line).items()}
+
+
+def golden(release: str) -> str:
+    return (GOLDEN / f"tegrastats-{release}.txt").read_text(encoding="utf-8")
+
+
+def test_a_line_of_r38() -> None:
+    found = named(golden("r38"))
+
+    assert found["memory_bytes.available"] == (125772 - 105265) * 2**20
+    assert found["memory_bytes.swap_used"] == 0
+    assert found["clock_hz.gpu"] == 314e6
+    assert found["clock_hz.memory"] == 2750e6
+    assert found["busy.memory"] == 0
+    assert found["busy.cpu"] == pytest.approx(13 / 3 / 100)
+    assert found["temperature_c.tj"] == 38.875
+    assert found["power_w.VIN"] == 19.78
+    assert found["power_w.VDD_CPU_SOC_MSS"] == 5.887
+    assert "busy.gpu" not in found
+
+
+def test_a_line_of_r39() -> None:
+    found = named(golden("r39"))
+
+    assert found["busy.gpu"] == 0.87
+    assert found["clock_hz.gpu"] == 1574e6
+    assert found["temperature_c.cpu"] == 51.2
+    assert found["power_w.VDD_GPU"] == 42.0
+    assert "temperature_c.gpu" not in found  # the sensor's block was powered down
+    assert "memory_bytes.swap_used" not in found
+
+
+@pytest.mark.parametrize("line", ["", "tegrastats: not found", "RAM ?/?MB CPU [] EMC_FREQ @ GR3D_FREQ off"])
+def test_a_line_of_something_else_tells_nothing(line: str) -> None:
+    assert named(line) == {}
+
+
+@given(st.text(alphabet="RAMCPUGRED3_FQ VIN0123456789@%[],/.-mWMBoff\n"))
+def test_no_line_breaks_it(line: str) -> None:
+    assert all(math.isfinite(value) for value in parse(line).values())
+
+
+def test_a_running_tegrastats_is_read_without_waiting(tmp_path: Path) -> None:
+    program = tmp_path / "tegrastats"
+    program.write_text(f"#!/bin/sh\ncat {GOLDEN}/tegrastats-r39.txt\nexec sleep 60\n")
+    program.chmod(0o755)
+    source = TegrastatsSource(str(program))
+
+    found = dict(zip([f"{channel.group}.{channel.name}" for channel in source.channels], source.read(), strict=True))
+    assert source.trouble() is None
+    source.close()
+
+    assert found["power_w.VIN"] == 88.78
+    assert "exit status" in str(source.trouble())
+
+
+def test_one_that_ended_is_missing(tmp_path: Path) -> None:
+    program = tmp_path / "tegrastats"
+    program.write_text(f"#!/bin/sh\ncat {GOLDEN}/tegrastats-r38.txt\n")
+    program.chmod(0o755)
+    source = TegrastatsSource(str(program))
+    source._process.wait()
+
+    assert all(math.isnan(value) for value in source.read())
+    source.close()
+
+
+def test_where_there_is_none_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(FileNotFoundError, match="no tegrastats"):
+        TegrastatsSource()
