@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_thor.baseline.fingerprint import Fingerprint, from_json
+from pytest_thor.baseline.strict_json import (
+    count,
+    fields,
+    items,
+    number,
+    optional_text,
+    parse,
+    table,
+    text_of,
+    version,
+)
 from pytest_thor.measurement import Samples
+from pytest_thor.units import format_percent
 
-SCHEMA = "pytest-thor/baseline/1"
-"""The version of the file. History: 1, the first."""
+VERSION = 2
+"""The version of the file. History: 1, the first; 2, with ``note`` and ``replaces``."""
 
-_FAMILY = "pytest-thor/baseline/"
-_LONGEST_NUMBER = 400  # characters; no finite float has more before the point
-_FIELDS = {"accepted_at", "cell", "device", "fingerprint", "launches", "schema"}
+FAMILY = "pytest-thor/baseline/"
+SCHEMA = f"{FAMILY}{VERSION}"
+
+_FIELDS_1 = frozenset({"accepted_at", "cell", "device", "fingerprint", "launches", "schema"})
+_FIELDS = {1: _FIELDS_1, 2: _FIELDS_1 | {"note", "replaces"}}
 _LAUNCH_FIELDS = {"engine", "samples", "started_at"}
 _ENGINE_FIELDS = {"commit", "name", "version"}
+_REPLACED_FIELDS = {"accepted_at", "changes", "commit", "launches", "verdict", "version"}
+_MOVE_FIELDS = {"change", "from", "to"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +47,48 @@ class StoredLaunch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One metric when its anchor was replaced: what stood before and what was accepted, in the metric's unit."""
+
+    before: float
+    after: float
+
+    @property
+    def change(self) -> float | None:
+        """The relative change (−0.05 is 5 % lower); None where there was nothing to be relative to."""
+        return self.after / self.before - 1 if self.before > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """The anchor that stood before, for whoever reviews the change.
+
+    ``changes`` are by judged metric (``tg_tps``, ``ttft_ms.median``); ``verdict`` is that of the accepted run against
+    the anchor that it replaced, None where nobody judged. No comparison ever reads any of it.
+    """
+
+    accepted_at: str
+    version: str | None
+    commit: str | None
+    launches: int
+    verdict: str | None
+    changes: Mapping[str, Move]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineEntry:
-    """What was accepted for a cell on a device; ``cell`` holds the words that name it, ``Cell.fields``."""
+    """What was accepted for a cell on a device; ``cell`` holds the words that name it, ``Cell.fields``.
+
+    ``note`` says why it was accepted, in the user's words.
+    """
 
     device: str
     cell: Mapping[str, str]
     accepted_at: str
     fingerprint: Fingerprint
     launches: tuple[StoredLaunch, ...]
+    note: str | None = None
+    replaces: Replaced | None = None
 
     @property
     def samples(self) -> tuple[Samples, ...]:
@@ -56,41 +105,42 @@ def write_entry(entry: BaselineEntry) -> str:
     if not entry.launches:
         raise ValueError("a baseline needs at least one finished launch")
     launches = ",\n".join(f"    {_line(_launch_to_json(launch))}" for launch in entry.launches)
-    parts = {
-        "accepted_at": _line(entry.accepted_at),
-        "cell": _block(dict(entry.cell)),
-        "device": _line(entry.device),
-        "fingerprint": _block(entry.fingerprint.to_json()),
-        "launches": f"[\n{launches}\n  ]",
-        "schema": _line(SCHEMA),
-    }
-    return "{\n" + ",\n".join(f"  {_line(name)}: {text}" for name, text in sorted(parts.items())) + "\n}\n"
+    return _lines(
+        {
+            "accepted_at": _line(entry.accepted_at),
+            "cell": _block(dict(entry.cell)),
+            "device": _line(entry.device),
+            "fingerprint": _block(entry.fingerprint.to_json()),
+            "launches": f"[\n{launches}\n  ]",
+            "note": _line(entry.note),
+            "replaces": _replaced_to_json(entry.replaces) if entry.replaces else "null",
+            "schema": _line(SCHEMA),
+        },
+        indent="",
+    )
 
 
 def read_entry(text: str) -> BaselineEntry:
-    """Return the entry that a file's text holds.
+    """Return the entry that a file's text holds; an older version is brought to the present one.
 
     Raises:
-        ValueError: it is not whole, of another version, or not of this form; the message says where.
+        ValueError: it is not whole, of a newer version, or not of this form; the message says where.
     """
-    try:
-        data = json.loads(text, object_pairs_hook=_without_duplicates, parse_int=_whole, parse_constant=_not_finite)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not whole: {error.msg} in line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("is nested too deeply to be a baseline") from None
-    _check_schema(data)
-    entry = _fields(data, _FIELDS, "the entry")
-    launches = _list(entry["launches"], "launches")
+    data = parse(text)
+    found = version(data, family=FAMILY, newest=VERSION)
+    entry = {"note": None, "replaces": None, **fields(data, _FIELDS[found], "the entry")}
+    launches = items(entry["launches"], "launches")
     if not launches:
         raise ValueError("holds no launch")
-    cell = _table(entry["cell"], "cell")
+    cell = table(entry["cell"], "cell")
     return BaselineEntry(
-        device=_text(entry["device"], "device"),
-        cell={name: _text(value, f"cell.{name}") for name, value in cell.items()},
-        accepted_at=_text(entry["accepted_at"], "accepted_at"),
+        device=text_of(entry["device"], "device"),
+        cell={name: text_of(value, f"cell.{name}") for name, value in cell.items()},
+        accepted_at=text_of(entry["accepted_at"], "accepted_at"),
         fingerprint=from_json(entry["fingerprint"]),
         launches=tuple(_launch(launch, f"launches[{index}]") for index, launch in enumerate(launches)),
+        note=optional_text(entry["note"], "note"),
+        replaces=None if entry["replaces"] is None else _replaced(entry["replaces"]),
     )
 
 
@@ -102,6 +152,32 @@ def _launch_to_json(launch: StoredLaunch) -> dict[str, object]:
     }
 
 
+def _replaced_to_json(replaced: Replaced) -> str:
+    changes = {name: _line(_move_to_json(move)) for name, move in replaced.changes.items()}
+    return _lines(
+        {
+            "accepted_at": _line(replaced.accepted_at),
+            "changes": _lines(changes, indent="    ").rstrip("\n") if changes else "{}",
+            "commit": _line(replaced.commit),
+            "launches": _line(replaced.launches),
+            "verdict": _line(replaced.verdict),
+            "version": _line(replaced.version),
+        },
+        indent="  ",
+    ).rstrip("\n")
+
+
+def _move_to_json(move: Move) -> dict[str, object]:
+    change = None if move.change is None else format_percent(move.change, signed=True)
+    return {"change": change, "from": move.before, "to": move.after}
+
+
+def _lines(parts: Mapping[str, str], *, indent: str) -> str:
+    """Return an object whose values are text already, one field a line."""
+    body = ",\n".join(f"{indent}  {_line(name)}: {text}" for name, text in sorted(parts.items()))
+    return f"{{\n{body}\n{indent}}}\n"
+
+
 def _line(value: object) -> str:
     return json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
@@ -111,89 +187,36 @@ def _block(value: object) -> str:
     return text.replace("\n", "\n  ")
 
 
-def _check_schema(data: object) -> None:
-    schema = data.get("schema") if isinstance(data, dict) else None
-    if schema == SCHEMA:
-        return
-    if not isinstance(schema, str) or not schema.startswith(_FAMILY):
-        raise ValueError(f"is not a baseline of pytest-thor: it does not say schema {SCHEMA!r}")
-    version = schema.removeprefix(_FAMILY)
-    if version.isdecimal():
-        raise ValueError(f"was written by a newer pytest-thor: schema {schema!r}, and this one reads {SCHEMA!r}")
-    raise ValueError(f"has the unknown schema {schema!r}; this pytest-thor reads {SCHEMA!r}")
-
-
 def _launch(data: object, where: str) -> StoredLaunch:
-    launch = _fields(data, _LAUNCH_FIELDS, where)
-    engine = _fields(launch["engine"], _ENGINE_FIELDS, f"{where}.engine")
-    samples = _table(launch["samples"], f"{where}.samples")
+    launch = fields(data, _LAUNCH_FIELDS, where)
+    engine = fields(launch["engine"], _ENGINE_FIELDS, f"{where}.engine")
+    samples = table(launch["samples"], f"{where}.samples")
     return StoredLaunch(
-        started_at=_text(launch["started_at"], f"{where}.started_at"),
-        engine=_text(engine["name"], f"{where}.engine.name"),
-        version=_optional_text(engine["version"], f"{where}.engine.version"),
-        commit=_optional_text(engine["commit"], f"{where}.engine.commit"),
+        started_at=text_of(launch["started_at"], f"{where}.started_at"),
+        engine=text_of(engine["name"], f"{where}.engine.name"),
+        version=optional_text(engine["version"], f"{where}.engine.version"),
+        commit=optional_text(engine["commit"], f"{where}.engine.commit"),
         samples={name: _numbers(values, f"{where}.samples.{name}") for name, values in samples.items()},
     )
 
 
-def _fields(data: object, fields: set[str], where: str) -> dict[str, object]:
-    table = _table(data, where)
-    for name in sorted(fields ^ table.keys()):
-        raise ValueError(f"{where} {'lacks' if name in fields else 'has the unknown field'} {name!r}")
-    return table
+def _replaced(data: object) -> Replaced:
+    replaced = fields(data, _REPLACED_FIELDS, "replaces")
+    changes = table(replaced["changes"], "replaces.changes")
+    return Replaced(
+        accepted_at=text_of(replaced["accepted_at"], "replaces.accepted_at"),
+        version=optional_text(replaced["version"], "replaces.version"),
+        commit=optional_text(replaced["commit"], "replaces.commit"),
+        launches=count(replaced["launches"], "replaces.launches"),
+        verdict=optional_text(replaced["verdict"], "replaces.verdict"),
+        changes={name: _move(move, f"replaces.changes.{name}") for name, move in changes.items()},
+    )
 
 
-def _table(value: object, where: str) -> dict[str, object]:
-    if isinstance(value, dict):
-        return value
-    raise _misplaced(value, where)
-
-
-def _list(value: object, where: str) -> list[object]:
-    if isinstance(value, list):
-        return value
-    raise _misplaced(value, where)
-
-
-def _text(value: object, where: str) -> str:
-    if isinstance(value, str):
-        return value
-    raise _misplaced(value, where)
-
-
-def _optional_text(value: object, where: str) -> str | None:
-    return None if value is None else _text(value, where)
+def _move(data: object, where: str) -> Move:
+    move = fields(data, _MOVE_FIELDS, where)
+    return Move(before=number(move["from"], f"{where}.from"), after=number(move["to"], f"{where}.to"))
 
 
 def _numbers(value: object, where: str) -> tuple[float, ...]:
-    return tuple(_number(number, where) for number in _list(value, where))
-
-
-def _number(value: object, where: str) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
-        return value
-    raise _misplaced(value, where)
-
-
-def _misplaced(value: object, where: str) -> ValueError:
-    shown = "" if isinstance(value, dict | list) else f" {str(value)[:40]!r}"
-    return ValueError(f"{where} holds{shown} ({type(value).__name__}), which does not belong there")
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    table: dict[str, object] = {}
-    for name, value in pairs:
-        if name in table:
-            raise ValueError(f"holds {name!r} twice")
-        table[name] = value
-    return table
-
-
-def _whole(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError(f"holds a number of {len(text)} digits")
-    return int(text)
-
-
-def _not_finite(text: str) -> None:
-    raise ValueError(f"holds {text}, which is no number")
+    return tuple(number(sample, where) for sample in items(value, where))

@@ -5,6 +5,7 @@ docs/baselines.md says why each field stands in its group.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -23,8 +24,15 @@ MACHINE_MUST_MATCH = frozenset({"device", "cpu", "logical_cpus", "memory_gib", "
 NO_CONDITIONS = ("workload.repetitions", "workload.warmup", "workload.max_failed")
 """Parameters of a workload that may differ: each sample is of the same work."""
 
+_LATER: Facts = {"workload.client": "thor"}
+"""What a condition is where it is not there: it is written only where it is another, for it came after the first
+baselines."""
+
 _GROUPS = ("must_match", "under_test")
 _GIB = 2**30
+_MEMORY_STEPS = 4  # to a doubling
+_MEMORY_SLACK = 0.05  # 24, 32, 48, 64, 96 or 128 GiB, of which a kernel shows a little less, lie well within a step
+_DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +118,31 @@ def differences(stored: Fingerprint, current: Fingerprint) -> tuple[Difference, 
     )
 
 
+def conditions(fingerprint: Fingerprint) -> str:
+    """Return a digest of what must match: runs of equal digests were taken under the same conditions.
+
+    A digest cannot weigh two facts against each other as :func:`differences` does, so it errs on the side of telling
+    runs apart: a fact that is not known is left out, and known the next day gives another digest. Memory counts in
+    steps of 19 %, for a kernel keeps a little more or less. A hash of the whole content is left out where the header's
+    is known: it is there only when it was asked for.
+    """
+    facts = {
+        name: value
+        for name, value in fingerprint.must_match
+        if value is not None and not _same(name, value, _LATER.get(name))
+    }
+    memory = facts.get("memory_gib")
+    if isinstance(memory, int) and memory > 0:
+        facts["memory_gib"] = math.ceil(_MEMORY_STEPS * math.log2(memory) - _MEMORY_SLACK)
+    if "model.header_sha256" in facts:
+        facts.pop("model.sha256", None)
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
 def _differing(stored: Facts, current: Facts, *, block: bool) -> Iterator[Difference]:
     for name in sorted({*stored, *current}):
-        old, new = stored.get(name), current.get(name)
+        old, new = (side.get(name, _LATER.get(name)) for side in (stored, current))
         if not _same(name, old, new):
             known = old is not None and new is not None
             yield Difference(field=name, stored=old, current=new, blocks=block and known)

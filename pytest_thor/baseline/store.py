@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from pytest_thor.baseline.entry import BaselineEntry, read_entry, write_entry
+from pytest_thor.baseline.place import entry_path
+from pytest_thor.baseline.stored_text import is_conflict_marker, read_stored, refused
 from pytest_thor.cell import Cell
 from pytest_thor.errors import BaselineError
 from pytest_thor.files import atomic_write_text
@@ -18,12 +17,14 @@ from pytest_thor.verdict import Verdict
 MAX_FILE_BYTES = 64 * 2**20
 """More than any cell's samples take; a larger file is not read."""
 
-_LONGEST_NAME = 200  # bytes; file systems take 255, and a temporary file's name is longer
+_NAMED_BY = ("matrix", "model", "quant", "backend", "workload")
+"""The words of a cell that name it. The engine is not asked for: that another one measures a backend is the
+fingerprint's to say."""
 
 
 def path_of(root: Path, device: str, cell: Cell) -> Path:
     """Return where a cell's entry stands: ``<root>/<device>/<matrix>/<cell id>.json``."""
-    return root / _safe(device) / _safe(cell.matrix) / f"{_safe(cell.id)}.json"
+    return entry_path(root, device, cell.fields)
 
 
 def load(root: Path, device: str, cell: Cell) -> BaselineEntry | None:
@@ -32,9 +33,20 @@ def load(root: Path, device: str, cell: Cell) -> BaselineEntry | None:
     Raises:
         BaselineError: the file is corrupt, of a newer version, or another cell's; it is left as it is.
     """
-    path = path_of(root, device, cell)
-    text = _read(path)
-    return None if text is None else _parse(path, text, device, cell)
+    return load_named(root, device, cell.fields)
+
+
+def load_named(root: Path, device: str, words: Mapping[str, str]) -> BaselineEntry | None:
+    """Return what :func:`load` does, for a cell of which only the words that name it are known."""
+    path = entry_path(root, device, words)
+    text = read_stored(path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
+    if text is None:
+        return None
+    entry = parse_entry(text, path)
+    wrong = _foreign(entry, device, words)
+    if wrong:
+        raise refused(path, f"is the baseline of {wrong}", _advice(path))
+    return entry
 
 
 def save(root: Path, device: str, cell: Cell, entry: BaselineEntry) -> Path:
@@ -48,17 +60,42 @@ def save(root: Path, device: str, cell: Cell, entry: BaselineEntry) -> Path:
     wrong = _foreign(entry, device, cell.fields)
     if wrong:
         raise BaselineError(f"{path}: not written, for the entry is of {wrong}")
-    load(root, device, cell)
+    return save_entry(root, entry)
+
+
+def save_entry(root: Path, entry: BaselineEntry) -> Path:
+    """Store an entry where it says itself that it belongs, as :func:`save` does."""
+    path = entry_path(root, entry.device, entry.cell)
+    load_named(root, entry.device, entry.cell)
     try:
         atomic_write_text(path, write_entry(entry))
     except ValueError as error:
         raise BaselineError(f"{path}: not written: {error}") from error
     except OSError as error:
-        raise BaselineError(
-            f"{path}: cannot be written: {error.strerror or error}; what stood there still stands. Name a folder that"
-            " can be written with --thor-baseline DIR"
-        ) from error
+        raise unwritable(path, error) from error
     return path
+
+
+def parse_entry(text: str, path: Path | str) -> BaselineEntry:
+    """Return the entry that a file's text holds; ``path`` is how an error names the file.
+
+    Raises:
+        BaselineError: the text is corrupt, of a newer version, or not of a baseline's form.
+    """
+    try:
+        return read_entry(text)
+    except ValueError as error:
+        if any(is_conflict_marker(line) for line in text.splitlines()):
+            raise refused(path, "holds a merge conflict that was not resolved", _advice(path)) from None
+        raise refused(path, str(error), _advice(path)) from None
+
+
+def unwritable(path: Path, error: OSError) -> BaselineError:
+    """Return the error that says which file cannot be written, and what to do."""
+    return BaselineError(
+        f"{path}: cannot be written: {error.strerror or error}; what stood there still stands. Name a folder that"
+        " can be written with --thor-baseline DIR"
+    )
 
 
 def may_store(
@@ -82,61 +119,18 @@ def may_store(
     return mode == "accept" and found != {Verdict.UNCHANGED}
 
 
-def _read(path: Path) -> str | None:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(path, "is not a file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise _refused(path, f"is {status.st_size} bytes long, which is too much for a baseline")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
-        raise _refused(path, "is not text") from None
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _parse(path: Path, text: str, device: str, cell: Cell) -> BaselineEntry:
-    try:
-        entry = read_entry(text)
-    except ValueError as error:
-        if any(line.startswith(("<<<<<<< ", ">>>>>>> ")) for line in text.splitlines()):
-            raise _refused(path, "holds a merge conflict that was not resolved") from None
-        raise _refused(path, str(error)) from None
-    wrong = _foreign(entry, device, cell.fields)
-    if wrong:
-        raise _refused(path, f"is the baseline of {wrong}")
-    return entry
-
-
-def _foreign(entry: BaselineEntry, device: str, fields: Mapping[str, str]) -> str | None:
-    """Return which other device or cell an entry is of, or None.
-
-    The engine is not asked for: that another one measures a backend is the fingerprint's to say.
-    """
+def _foreign(entry: BaselineEntry, device: str, words: Mapping[str, str]) -> str | None:
+    """Return which other device or cell an entry is of, or None."""
     if entry.device != device:
         return f"the device {entry.device!r}, not {device!r}"
-    for name in ("matrix", "model", "quant", "backend", "workload"):
-        if entry.cell.get(name) != fields[name]:
-            return f"another cell: its {name} is {entry.cell.get(name)!r}, not {fields[name]!r}"
+    for name in _NAMED_BY:
+        if entry.cell.get(name) != words[name]:
+            return f"another cell: its {name} is {entry.cell.get(name)!r}, not {words[name]!r}"
     return None
 
 
-def _refused(path: Path, problem: str) -> BaselineError:
-    return BaselineError(
-        f"{path}: {problem}. It is left as it is: bring it back with `git checkout -- {path}`, or delete it and store"
-        " a new one with --thor-update-baseline=missing"
+def _advice(path: Path | str) -> str:
+    return (
+        f"bring it back with `git checkout -- {path}`, or delete it and store a new one with"
+        " --thor-update-baseline=missing"
     )
-
-
-def _safe(name: str) -> str:
-    """Return a name as one path component: other names give other components, and none leaves its folder."""
-    quoted = quote(name, safe=" @+=,()", errors="surrogatepass")
-    if quoted.startswith("."):
-        quoted = f"%2E{quoted[1:]}"
-    if len(quoted) > _LONGEST_NAME:
-        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return f"{quoted[:_LONGEST_NAME]}~{digest}"
-    return quoted or "%"

@@ -43,7 +43,7 @@ def test_the_stored_file_has_one_launch_a_line_and_every_raw_sample(project: Pro
 
     text = project.baseline_file(PP64).read_text()
     content = json.loads(text)
-    assert content["schema"] == "pytest-thor/baseline/1"
+    assert content["schema"] == "pytest-thor/baseline/2"
     assert [len(launch["samples"]["pp_tps"]) for launch in content["launches"]] == [3, 3, 3]
     assert sum('"samples"' in line for line in text.splitlines()) == 3
     assert text.endswith("}\n")

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_thor.baseline import store
-from pytest_thor.baseline.entry import BaselineEntry, StoredLaunch, read_entry, write_entry
+from pytest_thor.baseline.entry import BaselineEntry, Move, Replaced, StoredLaunch, read_entry, write_entry
 from pytest_thor.baseline.fingerprint import take
 from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
 from pytest_thor.errors import BaselineError
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.verdict import Verdict
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "baseline-1.json"
+GOLDEN = Path(__file__).parents[2] / "golden"
 DEVICE = "jetson-agx-thor"
 BUILD = EngineBuild(name="llama-bench", path="/opt/bin/llama-bench", version="b7000", commit="c0ffee12")
 
@@ -95,10 +95,42 @@ def test_the_judge_gets_the_raw_samples_by_launch() -> None:
     assert entry().samples[0] == {"tg_tps": (40.1, 40.0625, 39.98), "peak_memory_bytes": (5_300_000_000,)}
 
 
+REPLACED = Replaced(
+    accepted_at="2025-10-02T08:00:00Z",
+    version="b6900",
+    commit=None,
+    launches=5,
+    verdict="regressed",
+    changes={"tg_tps": Move(before=42.125, after=40.1), "energy_j_per_token": Move(before=0, after=0.5)},
+)
+REPLACING = replace(entry(), note="b7000 trades decode speed for 30 % less memory", replaces=REPLACED)
+
+
 def test_the_file_is_what_it_always_was() -> None:
-    text = GOLDEN.read_text(encoding="utf-8")
-    assert read_entry(text) == entry()
-    assert write_entry(entry()) == text
+    text = (GOLDEN / "baseline-2.json").read_text(encoding="utf-8")
+    assert read_entry(text) == REPLACING
+    assert write_entry(REPLACING) == text
+
+
+def test_a_file_of_the_first_version_is_read_and_becomes_the_present_one_with_the_next_save(tmp_path: Path) -> None:
+    path = store.path_of(tmp_path, DEVICE, cell())
+    path.parent.mkdir(parents=True)
+    path.write_text((GOLDEN / "baseline-1.json").read_text(encoding="utf-8"), encoding="utf-8")
+    migrated = store.load(tmp_path, DEVICE, cell())
+    assert migrated == entry()
+    assert '"schema": "pytest-thor/baseline/1"' in path.read_text()
+
+    store.save(tmp_path, DEVICE, cell(), migrated)
+    assert '"schema": "pytest-thor/baseline/2"' in path.read_text()
+    assert store.load(tmp_path, DEVICE, cell()) == entry()
+
+
+def test_what_was_replaced_reads_as_one_line_a_metric() -> None:
+    lines = write_entry(REPLACING).splitlines()
+    assert '      "tg_tps": {"change": "-4.8 %", "from": 42.125, "to": 40.1}' in lines
+    assert '      "energy_j_per_token": {"change": null, "from": 0, "to": 0.5},' in lines
+    bare = replace(REPLACING, replaces=replace(REPLACED, changes={}))
+    assert read_entry(write_entry(bare)) == bare
 
 
 def test_the_file_is_json_with_sorted_keys_and_one_launch_a_line() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_thor.baseline.fingerprint import Difference, Facts, Fingerprint, differences, from_json, take
+from pytest_thor.baseline.fingerprint import Difference, Facts, Fingerprint, conditions, differences, from_json, take
 from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
 from pytest_thor.measurement import EngineBuild
 
@@ -120,6 +120,21 @@ def test_of_a_load_what_changes_no_sample_is_only_named() -> None:
     assert changes(input_len=128) == {"workload.input_len": True}
 
 
+def test_a_client_that_is_not_there_is_our_own() -> None:
+    def load(**client: Setting) -> Fingerprint:
+        asked = tuple(sorted({"input_len": 64, **client}.items()))
+        return taken(of=replace(cell(), workload=Workload(name="load", kind="serving", parameters=asked)))
+
+    for stored, current, blocks in (
+        (load(), load(client="thor"), None),
+        (load(), load(client="vllm"), True),
+        (load(client="vllm"), load(), True),
+        (load(client="vllm"), load(client="vllm"), None),
+    ):
+        found = {one.field: one.blocks for one in differences(stored, current)}
+        assert found == ({} if blocks is None else {"workload.client": blocks})
+
+
 def test_another_build_from_another_place_is_the_same() -> None:
     assert changed(taken(build=replace(BUILD, path="/elsewhere/llama-bench"))) == {}
 
@@ -159,6 +174,51 @@ def test_true_is_not_one() -> None:
     assert [difference.field for difference in differences(stored, current)] == ["flash_attn"]
 
 
+def test_runs_under_equal_conditions_have_one_digest() -> None:
+    later = taken(kernel="6.9", l4t="39.0", build=replace(BUILD, version="b7100"), of=cell(threads=4, repetitions=9))
+    assert conditions(taken()) == conditions(later)
+    assert len(conditions(taken())) == 16
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        taken(power_mode="120W"),
+        taken(gpu="none"),
+        taken(memory_bytes=64 * 2**30),
+        taken(of=cell(n_gen=64)),
+        taken(model={**MODEL, "header_sha256": "cd"}),
+        taken(build=replace(BUILD, name="llama-cpp-python")),
+        taken(power_mode=None),
+    ],
+)
+def test_runs_under_other_conditions_have_another_digest(other: Fingerprint) -> None:
+    assert conditions(taken()) != conditions(other)
+
+
+def test_a_little_memory_a_hash_on_request_and_what_is_not_known_change_no_digest() -> None:
+    same = (
+        taken(memory_bytes=131_881_615_360 - 600 * 2**20),
+        taken(model={**MODEL, "sha256": "ef"}),
+        taken(model={**MODEL, "revision": None}),
+    )
+    assert {conditions(other) for other in same} == {conditions(taken())}
+    whole = taken(model={"size_bytes": 1, "sha256": "ef"})
+    assert conditions(whole) != conditions(taken(model={"size_bytes": 1, "sha256": "00"}))
+
+
+@pytest.mark.parametrize("nominal", [16, 24, 32, 48, 64, 96, 128, 256])
+def test_a_kernel_that_keeps_three_percent_more_memory_changes_no_digest(nominal: int) -> None:
+    whole, less = taken(memory_bytes=nominal * 2**30), taken(memory_bytes=round(nominal * 0.97 * 2**30))
+    assert conditions(whole) == conditions(less)
+    assert conditions(whole) != conditions(taken(memory_bytes=nominal * 2**29))
+
+
+def test_true_and_one_are_other_conditions() -> None:
+    first, second = (from_json({"must_match": {"a": value}, "under_test": {}}) for value in (True, 1))
+    assert conditions(first) != conditions(second)
+
+
 plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())
 groups = st.dictionaries(st.text(), plain)
 
@@ -166,7 +226,9 @@ groups = st.dictionaries(st.text(), plain)
 @given(must_match=groups, under_test=groups)
 def test_it_survives_json(must_match: dict[str, object], under_test: dict[str, object]) -> None:
     fingerprint = from_json({"must_match": must_match, "under_test": under_test})
-    assert from_json(json.loads(json.dumps(fingerprint.to_json()))) == fingerprint
+    again = from_json(json.loads(json.dumps(fingerprint.to_json())))
+    assert again == fingerprint
+    assert conditions(again) == conditions(fingerprint)
     assert differences(fingerprint, fingerprint) == ()
 
 

@@ -16,6 +16,7 @@ from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
 from pytest_thor.errors import BaselineError
 
 GOLDEN = (Path(__file__).parents[2] / "golden" / "baseline-1.json").read_text(encoding="utf-8")
+GOLDEN_2 = (Path(__file__).parents[2] / "golden" / "baseline-2.json").read_text(encoding="utf-8")
 DEVICE = "jetson-agx-thor"
 CELL = Cell(
     matrix="qwen3",
@@ -32,6 +33,12 @@ CELL = Cell(
 
 def edited(edit: Callable[[dict[str, Any]], object]) -> str:
     data = json.loads(GOLDEN)
+    edit(data)
+    return json.dumps(data)
+
+
+def edited_2(edit: Callable[[dict[str, Any]], object]) -> str:
+    data = json.loads(GOLDEN_2)
     edit(data)
     return json.dumps(data)
 
@@ -71,7 +78,7 @@ def test_the_sound_file_is_read(tmp_path: Path, path: Path) -> None:
         (b"[]", "is not a baseline of pytest-thor"),
         (b"null", "is not a baseline of pytest-thor"),
         (b'{"schema": "pytest-thor/report/1"}', "is not a baseline of pytest-thor"),
-        (b'{"schema": "pytest-thor/baseline/2"}', "was written by a newer pytest-thor"),
+        (b'{"schema": "pytest-thor/baseline/3"}', "was written by a newer pytest-thor"),
         (b'{"schema": "pytest-thor/baseline/1-beta"}', "unknown schema"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 200_000, "nested too deeply"),
@@ -111,10 +118,18 @@ def test_what_is_not_a_whole_baseline_is_refused(tmp_path: Path, path: Path, con
         (edited(lambda data: data["launches"][0]["samples"].update(tg_tps=[10**399])), "(int)"),
         (GOLDEN.replace("39.98", "1e999"), "holds 'inf' (float)"),
         (GOLDEN.replace("39.98", "Infinity"), "holds Infinity, which is no number"),
+        (edited(lambda data: data.update(note=None)), "the entry has the unknown field 'note'"),
+        (edited_2(lambda data: data.pop("note")), "the entry lacks 'note'"),
+        (edited_2(lambda data: data.update(note=["a"])), "note holds (list)"),
+        (edited_2(lambda data: data.update(replaces=1)), "replaces holds '1' (int)"),
+        (edited_2(lambda data: data["replaces"].pop("verdict")), "replaces lacks 'verdict'"),
+        (edited_2(lambda data: data["replaces"].update(launches=-1)), "replaces.launches holds '-1' (int)"),
+        (edited_2(lambda data: data["replaces"]["changes"].update(a=[])), "replaces.changes.a holds (list)"),
+        (edited_2(lambda data: data["replaces"]["changes"]["tg_tps"].update(to="1")), "tg_tps.to holds '1' (str)"),
         (edited(lambda data: data.update(fingerprint={})), "a fingerprint has the groups"),
         (edited(lambda data: data["fingerprint"].update(must_match={"gpu": {}})), "must_match is not a table"),
     ],
-    ids=range(21),
+    ids=range(29),
 )
 def test_what_is_not_of_its_form_is_refused_with_the_place(tmp_path: Path, path: Path, text: str, because: str) -> None:
     assert because in refusal(tmp_path, path, text.encode())
