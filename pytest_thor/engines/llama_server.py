@@ -25,10 +25,13 @@ from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.target import Target
+from pytest_thor.serving.vllm_result import ServerCount
 
 _CONTEXT_STEP = 256  # llama.cpp rounds a slot's context up to a multiple of it
 _SLOTS = re.compile(r"n_slots = \d+, n_ctx_slot = \d+, kv_unified = '(true|false)'")
 _THREADS_HTTP = "--threads-http"
+_METRICS = "--metrics"
+_COUNTER = re.compile(r"^llamacpp:(prompt_tokens|prompt_tokens_cached|tokens_predicted)_total (\d+)$", re.MULTILINE)
 _OPEN_LOOP_CONNECTIONS = 256
 _MOST_HTTP_THREADS = 2048
 _UNIFIED = frozenset({"-kvu", "--kv-unified", "--kv-unified-per-slot"})
@@ -44,9 +47,12 @@ class LlamaServer:
         settings=LlamaServerSettings,
     )
 
-    def __init__(self, override: Path | None = None, read_model: ReadModel | None = None) -> None:
+    def __init__(
+        self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
+    ) -> None:
         self._override = override
         self._read_model = read_model
+        self._vllm = vllm
         self._known: tuple[EngineBuild, HelpText] | None = None
 
     def identify(self) -> EngineBuild:
@@ -74,7 +80,7 @@ class LlamaServer:
 
         facts = read_facts(self.traits.name, self._read_model, artifact)
         order = self._order(cells, artifact, facts)
-        return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress)
+        return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress, vllm=self._vllm)
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
         """Have a server for these cells; see the protocol."""
@@ -154,10 +160,18 @@ def _arguments(
     return (
         *([alias, model] if alias else []),
         *([no_page] if no_page else []),
+        *_counters(cells, settings, help_text),
         *([] if _THREADS_HTTP in settings.extra_args else _http_threads(cells, help_text)),
         *server_arguments(given, help_text),
         *settings.extra_args,
     )
+
+
+def _counters(cells: Sequence[Cell], settings: LlamaServerSettings, help_text: HelpText) -> list[str]:
+    """Ask for the server's own count of tokens where a load is sent by a client that does not read its usage."""
+    wanted = any(Asked.of(cell.workload).client == "vllm" for cell in cells)
+    given = _METRICS in settings.extra_args or help_text.first(_METRICS) is None
+    return [_METRICS] if wanted and not given else []
 
 
 def _http_threads(cells: Sequence[Cell], help_text: HelpText) -> list[str]:
@@ -213,7 +227,18 @@ def _service(server: Server, build: EngineBuild, model: str) -> Service:
             advice="raise ctx_size" + ("" if slots in (None, 1) else " or lower parallel"),
         ),
         slots=slots,
+        count_tokens=lambda: _token_count(server),
         facts={"slots": slots, "context_per_request": n_ctx, "context_shared": unified if told else None},
+    )
+
+
+def _token_count(server: Server) -> ServerCount | None:
+    """Read how many tokens it has taken in and generated since its start, or None where it does not tell."""
+    found = {name: int(value) for name, value in _COUNTER.findall(get(server.place, "/metrics").body)}
+    if not {"prompt_tokens", "tokens_predicted"} <= found.keys():
+        return None
+    return ServerCount(
+        prompt=found["prompt_tokens"] + found.get("prompt_tokens_cached", 0), output=found["tokens_predicted"]
     )
 
 

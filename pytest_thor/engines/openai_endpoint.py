@@ -43,9 +43,12 @@ class OpenAiEndpoint:
         needs_artifact=False,
     )
 
-    def __init__(self, override: Path | None = None, read_model: ReadModel | None = None) -> None:
+    def __init__(
+        self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
+    ) -> None:
         self._override = override
         self._read_model = read_model
+        self._vllm = vllm
 
     def identify(self) -> EngineBuild:
         """Return what is known of a server before its address is: nothing but the engine's name.
@@ -75,7 +78,8 @@ class OpenAiEndpoint:
 
         settings = OpenAiSettings.model_validate(dict(cells[0].backend.settings))
         token_ids = self._token_ids(settings, artifact)
-        return measure(_order(cells, settings), cells, token_ids=token_ids, on_progress=on_progress)
+        order = _order(cells, settings)
+        return measure(order, cells, token_ids=token_ids, on_progress=on_progress, vllm=self._vllm)
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:  # noqa: ARG002 - the protocol's
         """Wait until the server answers, and say where; see the protocol."""

@@ -12,6 +12,7 @@ from pytest_thor.engines.server import Server
 from pytest_thor.engines.serving_engine import Served
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.serving.target import Target
+from pytest_thor.serving.vllm_result import ServerCount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ class Service:
 
     ``server`` is None where it was not started here. ``slots`` is how many requests it computes at a time, where it
     says so. ``facts`` is what it says of itself, as JSON. ``cached_tokens`` reads its own count, since its start, of
-    prompt tokens that came from its prefix cache.
+    prompt tokens that came from its prefix cache; ``count_tokens`` its count of all tokens, from a server that does not
+    tell every client of them.
     """
 
     target: Target
@@ -57,6 +59,7 @@ class Service:
     slots: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     cached_tokens: Callable[[], int | None] = lambda: None
+    count_tokens: Callable[[], ServerCount | None] = lambda: None
 
     def died(self) -> str | None:
         """Say how the server ended, or return None while it runs (or is not ours to watch)."""

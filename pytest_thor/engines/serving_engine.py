@@ -40,9 +40,14 @@ class Served:
 
 
 class ServingEngine(Engine, Protocol):
-    """An engine whose cells are answered by a server."""
+    """An engine whose cells are answered by a server.
 
-    def __init__(self, override: Path | None = None, read_model: ReadModel | None = None) -> None: ...
+    ``vllm`` is the vLLM that the user chose (``--thor-engine vllm=PATH``), for workloads whose load its client sends.
+    """
+
+    def __init__(
+        self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
+    ) -> None: ...
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
         """Have a server for these cells of one backend, ready when entered, and stopped when left if it was started.

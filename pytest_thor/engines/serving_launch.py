@@ -14,22 +14,34 @@ from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress, ProgressCallback
 from pytest_thor.engines.service import Service, ServiceOrder
 from pytest_thor.engines.serving_engine import Served
-from pytest_thor.errors import EngineFailure, ThorError
+from pytest_thor.engines.vllm_client import VllmClient
+from pytest_thor.engines.vllm_install import find_interpreter
+from pytest_thor.errors import EngineFailure, EngineMissing, ThorError
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.request_trace import read_trace
 from pytest_thor.serving.asked import Asked
-from pytest_thor.serving.load import TokenIds, plan
-from pytest_thor.serving.run import LoadResult, run_load
+from pytest_thor.serving.load import Load, TokenIds, plan
+from pytest_thor.serving.load_result import LoadResult
+from pytest_thor.serving.run import run_load
 
 
 def measure(
-    order: ServiceOrder, cells: Sequence[Cell], *, token_ids: TokenIds, on_progress: ProgressCallback
+    order: ServiceOrder,
+    cells: Sequence[Cell],
+    *,
+    token_ids: TokenIds,
+    on_progress: ProgressCallback,
+    vllm: Path | None = None,
 ) -> Iterator[tuple[Cell, Launch]]:
     """Open the server once and yield every cell once, in order; a server that dies is started a second time.
 
-    A load that cannot fit is refused before the server is started, where that is known then.
+    A load that cannot fit is refused before the server is started, where that is known then. ``vllm`` is the one that
+    the user chose for loads that its client sends.
+
+    Raises:
+        EngineMissing: every cell wants vLLM's client, and there is none; of several, those that want it fail.
     """
-    return _Measuring(order, cells, token_ids, on_progress).run()
+    return _Measuring(order, cells, token_ids, on_progress, vllm).run()
 
 
 @contextmanager
@@ -43,12 +55,19 @@ class _Measuring:
     """The state of one launch: which cells are left, when the last one was done, why the server was restarted."""
 
     def __init__(
-        self, order: ServiceOrder, cells: Sequence[Cell], token_ids: TokenIds, on_progress: ProgressCallback
+        self,
+        order: ServiceOrder,
+        cells: Sequence[Cell],
+        token_ids: TokenIds,
+        on_progress: ProgressCallback,
+        vllm: Path | None,
     ) -> None:
         self._order = order
         self._waiting = deque(cells)
         self._token_ids = token_ids
         self._on_progress = on_progress
+        self._vllm = vllm
+        self._client: VllmClient | None = None
         self._deadline = time.monotonic() + order.timeout_s
         self._restarts: list[str] = []
         self._begin()
@@ -56,6 +75,7 @@ class _Measuring:
     def run(self) -> Iterator[tuple[Cell, Launch]]:
         """Yield every cell once."""
         yield from self._refuse_what_cannot_fit()
+        yield from self._find_the_client()
         while self._waiting:
             with ExitStack() as stack:
                 try:
@@ -76,6 +96,19 @@ class _Measuring:
             if why:
                 self._waiting.remove(cell)
                 yield cell, self._launch(self._order.build, failure=why)
+
+    def _find_the_client(self) -> Iterator[tuple[Cell, Launch]]:
+        wanting = [cell for cell in self._waiting if Asked.of(cell.workload).client == "vllm"]
+        if not wanting:
+            return
+        try:
+            self._client = VllmClient(build=find_interpreter(self._vllm))
+        except EngineMissing as missing:
+            if len(wanting) == len(self._waiting):
+                raise
+            for cell in wanting:
+                self._waiting.remove(cell)
+                yield cell, self._launch(self._order.build, failure=f"client: vllm: {missing}")
 
     def _serve(self, service: Service) -> Iterator[tuple[Cell, Launch]]:
         """Measure the cells that are left, until the server is dead or the time is over."""
@@ -98,15 +131,24 @@ class _Measuring:
         if service.server:
             service.server.begin_load()
         cached_before = service.cached_tokens()
-        result = run_load(
-            load,
-            cell.workload,
-            service.target,
-            on_progress=lambda step, rate_tps: self._on_progress(Progress(cell=cell, step=step, rate_tps=rate_tps)),
+        return self._launch_of(cell, service, self._send(cell, service, load), cached_before)
+
+    def _send(self, cell: Cell, service: Service, load: Load) -> LoadResult:
+        def tell(step: str, rate_tps: float | None) -> None:
+            self._on_progress(Progress(cell=cell, step=step, rate_tps=rate_tps))
+
+        left_s = max(self._deadline - time.monotonic(), 0.1)
+        to = (load, cell.workload, service.target)
+        if Asked.of(cell.workload).client == "thor":
+            return run_load(*to, on_progress=tell, server_died=service.died, timeout_s=left_s)
+        assert self._client is not None, "found before the server was started"
+        return self._client.run_load(
+            *to,
+            on_progress=tell,
             server_died=service.died,
-            timeout_s=max(self._deadline - time.monotonic(), 0.1),
+            timeout_s=left_s,
+            count_tokens=service.count_tokens,
         )
-        return self._launch_of(cell, service, result, cached_before)
 
     def _launch_of(self, cell: Cell, service: Service, result: LoadResult, cached_before: int | None) -> Launch:
         death = service.gone()

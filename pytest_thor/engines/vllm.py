@@ -39,8 +39,11 @@ class Vllm:
         synthetic="hf",
     )
 
-    def __init__(self, override: Path | None = None, read_model: ReadModel | None = None) -> None:
+    def __init__(
+        self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
+    ) -> None:
         self._override = override
+        self._client = vllm or override
         self._read_model = read_model
         self._known: tuple[EngineBuild, tuple[str, ...]] | None = None
 
@@ -68,7 +71,8 @@ class Vllm:
         from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
 
         facts = read_facts(self.traits.name, self._read_model, artifact)
-        return measure(self._order(cells, artifact), cells, token_ids=facts.token_ids, on_progress=on_progress)
+        order = self._order(cells, artifact)
+        return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress, vllm=self._client)
 
     def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
         """Have a server for these cells; see the protocol."""

@@ -1,10 +1,11 @@
-"""Finds vLLM: an interpreter that has it, or its command, and how that installation starts a server."""
+"""Finds vLLM: an interpreter that has it, or its command, and how that installation starts a server or its client."""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -44,35 +45,61 @@ def find_vllm(override: Path | None) -> tuple[EngineBuild, tuple[str, ...]]:
     Raises:
         EngineMissing: none has vLLM, or what the user chose has not.
     """
+    path, found = _find(override)
+    if found is None:
+        return _by_command(path)
+    command = found.python.with_name("vllm")
+    by_command = found.vllm.command and command.is_file()
+    start = (str(command), "serve") if by_command else (str(found.python), "-m", _MODULE, "--model")
+    return found.build, start
+
+
+def find_interpreter(override: Path | None) -> EngineBuild:
+    """Return the build whose ``path`` is a Python that has vLLM, looked for where :func:`find_vllm` looks.
+
+    Raises:
+        EngineMissing: none has it, or what the user chose is a command whose Python is not known.
+    """
+    path, found = _find(override)
+    if found is None:
+        raise EngineMissing(f"vllm: {path} is a command that does not tell which Python it runs. {_ADVICE}")
+    return found.build
+
+
+class _Found(NamedTuple):
+    """An interpreter that has vLLM."""
+
+    python: Path
+    vllm: _Vllm
+    build: EngineBuild
+
+
+def _find(override: Path | None) -> tuple[Path, _Found | None]:
+    """Return the program, and the interpreter behind it where it is known."""
     path = chosen("vllm", override)
     if path is None:
         own = Path(sys.executable).absolute()
         told = _ask(own)
         if told is not None and told.vllm is not None:
-            return _by_interpreter(own, told.vllm, told)
+            return own, _found(own, told.vllm, told)
         try:
             path = find("vllm", "vllm", None)
         except EngineMissing:
             raise EngineMissing(
                 f"vllm: neither {own} has it, nor is there a `vllm` command beside it or on PATH. {_ADVICE}"
             ) from None
-    return _chosen(path)
-
-
-def _chosen(path: Path) -> tuple[EngineBuild, tuple[str, ...]]:
     interpreter = _interpreter_of(path)
     told = _ask(interpreter) if interpreter else None
     if interpreter is None or told is None:
-        return _by_command(path)
+        return path, None
     if told.vllm is None:
         raise EngineMissing(f"vllm: {interpreter} has no vLLM. {_ADVICE}")
-    return _by_interpreter(interpreter, told.vllm, told)
+    return path, _found(interpreter, told.vllm, told)
 
 
-def _by_interpreter(python: Path, vllm: _Vllm, told: _Told) -> tuple[EngineBuild, tuple[str, ...]]:
-    command = python.with_name("vllm")
-    start = (str(command), "serve") if vllm.command and command.is_file() else (str(python), "-m", _MODULE, "--model")
-    return _build(python, vllm.version, torch=told.torch, packages=told.packages), start
+def _found(python: Path, vllm: _Vllm, told: _Told) -> _Found:
+    build = _build(python, vllm.version, torch=told.torch, packages=told.packages)
+    return _Found(python=python, vllm=vllm, build=build)
 
 
 def _by_command(path: Path) -> tuple[EngineBuild, tuple[str, ...]]:

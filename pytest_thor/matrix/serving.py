@@ -98,6 +98,10 @@ class Serving(Section):
         ),
     ] = None
     slo: Annotated[Slo | None, Field(description="Limits that a request must keep to count as good.")] = None
+    client: Annotated[
+        Literal["thor", "vllm"],
+        Field(description="Who sends the load: pytest-thor, or the client of `vllm bench serve`."),
+    ] = "thor"
     max_failed: Annotated[Share, Field(description="The share of failed or short requests that is tolerated.")] = 0.0
     sweep: Annotated[
         Sweep | None, Field(description="One parameter with several values: a workload for each of them.")

@@ -7,10 +7,25 @@ from pytest_thor.matrix.serving import LengthRange, Serving
 from pytest_thor.matrix.serving_written import ServingWritten
 from pytest_thor.matrix.tree import Entries, Leaf, Path
 
+_BEYOND_VLLM = {
+    "trace": "replays no such trace: give lengths and num_prompts",
+    "duration": "sends a number of requests, not for a time: give num_prompts",
+    "ramp_up": "can only raise the rate over the whole load: remove ramp_up",
+}
+"""What vLLM's client cannot be asked for, and what to do."""
+
 
 def check_serving(written: ServingWritten) -> None:
     """Note what is wrong with a serving workload beyond the types of its values."""
-    for check in (_check_nothing_is_empty, _check_lengths, _check_end, _check_pace, _check_arrivals, _check_sweep):
+    for check in (
+        _check_nothing_is_empty,
+        _check_lengths,
+        _check_end,
+        _check_pace,
+        _check_arrivals,
+        _check_sweep,
+        _check_client,
+    ):
         check(written)
 
 
@@ -107,3 +122,12 @@ def _check_sweep(written: ServingWritten) -> None:
         if value in seen:
             written.refuse_value(place, f"the sweep has {value:.10g} a second time: remove it")
         seen.add(value)
+
+
+def _check_client(written: ServingWritten) -> None:
+    """Note what the client that is asked for cannot do."""
+    if written.entry.client != "vllm":
+        return
+    for key, why in _BEYOND_VLLM.items():
+        if key in written.given and (key != "ramp_up" or written.entry.ramp_up):
+            written.refuse_key(key, f"vLLM's client {why}, or remove client")

@@ -101,6 +101,8 @@ def _parameters(written: ServingWritten, **of_point: Setting) -> Pairs:
         "max_failed": entry.max_failed,
         "sweep": None,
     }
+    if entry.client != "thor":  # left out otherwise: no baseline of before knows it
+        parameters["client"] = entry.client
     return tuple(sorted({**parameters, **of_point}.items()))
 
 

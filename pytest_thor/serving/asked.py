@@ -37,6 +37,7 @@ class Asked:
     slo_tpot_ms: float | None = None
     slo_e2el_ms: float | None = None
     max_failed: float = 0.0
+    client: Literal["thor", "vllm"] = "thor"
     sweep: Literal["max_concurrency", "request_rate"] | None = None
 
     @classmethod

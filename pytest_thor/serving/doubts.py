@@ -17,7 +17,7 @@ def doubts_of(
     """Return what speaks against the figures; nothing where they may be believed."""
     found = [
         _unlike_asked(traces, counts, causes, asked),
-        _uncounted(counts),
+        _uncounted(counts, asked),
         None if asked.prefix_cache else _cached(counts),
         _other_prompts(traces, asked),
     ]
@@ -50,9 +50,15 @@ def described(causes: Mapping[str, Mapping[str, Any]]) -> str:
     return "; ".join(f"{found['count']} × {cause}: {found['example']}" for cause, found in causes.items())
 
 
-def _uncounted(counts: Counts) -> str | None:
+def _uncounted(counts: Counts, asked: Asked) -> str | None:
     if not counts.uncounted:
         return None
+    if asked.client == "vllm":
+        return (
+            f"vLLM's client did not read how many tokens {counts.uncounted} of {counts.sent} responses hold (it looks "
+            "for usage in a message of its own), and nothing else proves it, so that throughput and time per token "
+            "are unknown"
+        )
     return (
         f"{counts.uncounted} of {counts.sent} responses do not say how many tokens they hold (no usage, no timings), "
         "so that throughput and time per token are unknown"

@@ -29,12 +29,15 @@ DEFINITIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientNotes:
-    """What the client says of itself; ``cpu_s`` is its own processor time while it measured."""
+    """What the client says of itself; ``cpu_s`` is its own processor time while it measured.
+
+    None is what it does not say.
+    """
 
     cpu_s: float
     peak_concurrency: int
-    connections: int
-    retried: int
+    connections: int | None
+    retried: int | None
     stamped_by_kernel: int
     stamped_by_client: int
 

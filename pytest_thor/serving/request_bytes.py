@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from pytest_thor.serving.load import PlannedRequest
-from pytest_thor.serving.target import Target
+from pytest_thor.serving.target import Dialect, Target
 
 Api: TypeAlias = Literal["completions", "chat"]
 
@@ -68,13 +68,19 @@ def _body(
     }
     if target.dialect == "llama-server":
         body["timings_per_token"] = True  # how many tokens there are so far, in every chunk
-        if prefix_cache is not None:
-            body["cache_prompt"] = prefix_cache
-    if target.dialect == "vllm":
-        body["skip_special_tokens"] = False  # a token without text would not be sent when it is made
+    return body | dialect_fields(target.dialect, salt=salt, prefix_cache=prefix_cache)
+
+
+def dialect_fields(dialect: Dialect, *, salt: str | None, prefix_cache: bool | None) -> dict[str, Any]:
+    """Return what keeps a server's caches out of the figures, as far as its dialect can say it."""
+    fields: dict[str, Any] = {}
+    if dialect == "llama-server" and prefix_cache is not None:
+        fields["cache_prompt"] = prefix_cache
+    if dialect == "vllm":
+        fields["skip_special_tokens"] = False  # a token without text would not be sent when it is made
         if salt is not None:
-            body["cache_salt"] = salt
-    return body
+            fields["cache_salt"] = salt
+    return fields
 
 
 def _head(path: str, target: Target, *, length: int) -> bytes:

@@ -5,26 +5,25 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pytest_thor.cell import Workload
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.backlog import Backlog
 from pytest_thor.serving.client import Callbacks, Client, Limits, Run, quiet_collector
 from pytest_thor.serving.connection import allow_sockets, look_up
-from pytest_thor.serving.doubts import described, doubts_of
-from pytest_thor.serving.evidence import ClientNotes, evidence_of
+from pytest_thor.serving.evidence import ClientNotes
 from pytest_thor.serving.exchange import Fault
 from pytest_thor.serving.load import Load, PlannedRequest
-from pytest_thor.serving.metrics import count, failures, latencies, throughputs
+from pytest_thor.serving.load_result import LoadResult, result_of
+from pytest_thor.serving.metrics import failures
 from pytest_thor.serving.queue import RequestQueue
 from pytest_thor.serving.request_bytes import request_bytes
 from pytest_thor.serving.target import Dialect, Target
 from pytest_thor.serving.trace import Trace
 
-__all__ = ["Dialect", "LoadResult", "Target", "run_load"]
+__all__ = ["Dialect", "LoadResult", "Target", "Warmed", "may_cache", "run_load", "warm_up"]
 
 REQUEST_TIMEOUT_S = 600.0
 _NO_LIMIT_S = 1e9
@@ -33,20 +32,15 @@ _READY_CONNECTIONS = 16
 """Connections opened ahead where the load has no limit of its own."""
 
 Tell = Callable[[str, "float | None"], None]
+Encode = Callable[[PlannedRequest], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadResult:
-    """What a load came to.
+class Warmed:
+    """How the warm-up requests went; ``result`` is there where the load ends with them."""
 
-    ``samples`` are by metric: one latency in ms per request (per gap between tokens for ``itl_ms``), one figure for
-    each throughput. ``failure`` says why there are none. ``evidence`` is JSON: counts, summaries, single requests.
-    """
-
-    samples: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    doubts: tuple[str, ...] = ()
-    failure: str | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    traces: tuple[Trace, ...] = ()
+    result: LoadResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,26 +66,18 @@ def run_load(
     asked as often; what it says ends the load. ``timeout_s`` bounds the whole load, ``request_timeout_s`` one request.
     """
     asked = Asked.of(workload)
-    bounds = _Bounds(
-        request_timeout_s=request_timeout_s,
-        deadline_ns=time.perf_counter_ns() + int((timeout_s or _NO_LIMIT_S) * 1e9),
-        server_died=server_died,
-    )
+    bounds = _bounds(server_died, timeout_s, request_timeout_s)
     try:
         address = look_up(target.host, target.port, tls=target.tls)
     except OSError as error:
-        return LoadResult(failure=f"{target.host}:{target.port} cannot be looked up: {error.strerror or error}")
+        return _not_found(target, error)
     allow_sockets(load.max_concurrency or 0)
-    may_cache = load.prefix_cache if load.prefix_cache or asked.fresh_prompts else None  # else left to the server
-    encode = partial(request_bytes, target=target, api=asked.api, salt=load.salt, prefix_cache=may_cache)
+    encode = _encoder(load, asked, target)
     with contextlib.closing(Client(address, keeps=target.keeps_connections)) as client:
-        on_progress(f"warm-up, requests 0/{len(load.warmup)}", None)
-        warmup, backlog = Backlog(target), Backlog(target)
-        queue = RequestQueue(load.warmup, encode, ready=len(load.warmup))
-        warmed = _drive(client, queue, warmup, bounds, slots=load.max_concurrency or 1)
-        if warmed.stopped is not None:
-            evidence = {"seed": load.seed, "warmup": failures(warmup.traces())}
-            return LoadResult(failure=f"in warm-up: {warmed.stopped.detail}", evidence=evidence)
+        warmed = _warm_up(client, encode, bounds, load=load, target=target, on_progress=on_progress)
+        if warmed.result is not None:
+            return warmed.result
+        backlog = Backlog(target)
         run, cpu_s = _measure(client, encode, backlog, bounds, load=load, target=target, on_progress=on_progress)
         notes = ClientNotes(
             cpu_s=cpu_s,
@@ -101,12 +87,79 @@ def run_load(
             stamped_by_kernel=client.clock.by_kernel,
             stamped_by_client=client.clock.by_client,
         )
-    return _result(load, asked, run, traces=backlog.traces(), warmup=warmup.traces(), notes=notes)
+    traces = backlog.traces()
+    ended_ns = max((trace.ended_ns for trace in traces), default=run.started_ns)
+    return result_of(
+        load,
+        asked,
+        traces=traces,
+        warmup=warmed.traces,
+        started_ns=run.started_ns,
+        duration_s=(ended_ns - run.started_ns) / 1e9,
+        notes=notes,
+        stopped=run.stopped,
+    )
+
+
+def warm_up(
+    load: Load,
+    workload: Workload,
+    target: Target,
+    *,
+    on_progress: Tell,
+    server_died: Callable[[], str | None],
+    timeout_s: float | None = None,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
+) -> Warmed:
+    """Send a load's warm-up requests alone, for a client that shall not send them; as :func:`run_load`."""
+    try:
+        address = look_up(target.host, target.port, tls=target.tls)
+    except OSError as error:
+        return Warmed(result=_not_found(target, error))
+    encode = _encoder(load, Asked.of(workload), target)
+    bounds = _bounds(server_died, timeout_s, request_timeout_s)
+    with contextlib.closing(Client(address, keeps=target.keeps_connections)) as client:
+        return _warm_up(client, encode, bounds, load=load, target=target, on_progress=on_progress)
+
+
+def _bounds(server_died: Callable[[], str | None], timeout_s: float | None, request_timeout_s: float) -> _Bounds:
+    return _Bounds(
+        request_timeout_s=request_timeout_s,
+        deadline_ns=time.perf_counter_ns() + int((timeout_s or _NO_LIMIT_S) * 1e9),
+        server_died=server_died,
+    )
+
+
+def _not_found(target: Target, error: OSError) -> LoadResult:
+    return LoadResult(failure=f"{target.host}:{target.port} cannot be looked up: {error.strerror or error}")
+
+
+def may_cache(load: Load, asked: Asked) -> bool | None:
+    """Tell whether a server may take prompts from its cache; None leaves that to the server."""
+    return load.prefix_cache if load.prefix_cache or asked.fresh_prompts else None
+
+
+def _encoder(load: Load, asked: Asked, target: Target) -> Encode:
+    return partial(request_bytes, target=target, api=asked.api, salt=load.salt, prefix_cache=may_cache(load, asked))
+
+
+def _warm_up(
+    client: Client, encode: Encode, bounds: _Bounds, *, load: Load, target: Target, on_progress: Tell
+) -> Warmed:
+    on_progress(f"warm-up, requests 0/{len(load.warmup)}", None)
+    backlog = Backlog(target)
+    queue = RequestQueue(load.warmup, encode, ready=len(load.warmup))
+    run = _drive(client, queue, backlog, bounds, slots=load.max_concurrency or 1)
+    traces = tuple(backlog.traces())
+    if run.stopped is None:
+        return Warmed(traces=traces)
+    evidence = {"seed": load.seed, "warmup": failures(traces)}
+    return Warmed(traces=traces, result=LoadResult(failure=f"in warm-up: {run.stopped.detail}", evidence=evidence))
 
 
 def _measure(
     client: Client,
-    encode: Callable[[PlannedRequest], bytes],
+    encode: Encode,
     backlog: Backlog,
     bounds: _Bounds,
     *,
@@ -165,40 +218,3 @@ def _teller(on_progress: Tell, load: Load) -> Callable[[Backlog], None]:
         on_progress(f"requests {backlog.finished}{of}", rate_tps)
 
     return tell
-
-
-def _result(
-    load: Load, asked: Asked, run: Run, *, traces: list[Trace], warmup: list[Trace], notes: ClientNotes
-) -> LoadResult:
-    counts = count(traces)
-    causes = failures(traces)
-    duration_s = (max((trace.ended_ns for trace in traces), default=run.started_ns) - run.started_ns) / 1e9
-    figures = throughputs(traces, counts, duration_s=duration_s, asked=asked)
-    samples = latencies(traces)
-    evidence = evidence_of(
-        load=load,
-        asked=asked,
-        traces=traces,
-        warmup=warmup,
-        started_ns=run.started_ns,
-        duration_s=duration_s,
-        latencies=samples,
-        throughputs=figures,
-        notes=notes,
-    )
-    failure = None
-    if run.stopped is not None:
-        planned = f" of {load.count}" if load.count is not None else ""
-        sound = counts.sent - counts.failed
-        failure = f"{run.stopped.cause}: {run.stopped.detail}; {sound}{planned} requests had been answered"
-    elif not traces:
-        failure = "no request was due before the load's time was over"
-    elif counts.failed == counts.sent:
-        failure = f"all {counts.sent} requests failed: {described(causes)}"
-    if failure is not None:
-        return LoadResult(failure=failure, evidence=evidence)
-    return LoadResult(
-        samples={**samples, **{name: (figure,) for name, figure in figures.items()}},
-        doubts=doubts_of(traces, counts, causes, asked),
-        evidence=evidence,
-    )

@@ -38,7 +38,7 @@ class Trace:
     status: int | None
     asked_prompt: int
     asked_output: int
-    due_ns: int
+    due_ns: int | None
     sent_ns: int | None
     ended_ns: int
     retried: bool = False
@@ -51,7 +51,7 @@ class Trace:
     @property
     def queue_ms(self) -> float | None:
         """How long the request could have been sent but had no slot."""
-        return None if self.sent_ns is None else (self.sent_ns - self.due_ns) / 1e6
+        return None if self.sent_ns is None or self.due_ns is None else (self.sent_ns - self.due_ns) / 1e6
 
     @property
     def ttft_ms(self) -> float | None:
@@ -211,7 +211,7 @@ def _counted(trace: Trace, messages: list[tuple[int, Message]], fault: Fault | N
         fault = replace(fault, detail=f"{fault.detail} (after {len(token_ns)} messages with tokens)")
     return replace(
         trace,
-        outcome="failed" if fault else _outcome(total, trace.asked_output),
+        outcome="failed" if fault else outcome_of(total, trace.asked_output),
         fault=fault,
         token_ns=token_ns,
         token_counts=counts,
@@ -227,7 +227,8 @@ def _last(values: Iterable[int | None]) -> int | None:
     return known[-1] if known else None
 
 
-def _outcome(total: int | None, asked: int) -> Outcome:
+def outcome_of(total: int | None, asked: int) -> Outcome:
+    """Return what an answer of so many tokens (None: not known) is, for so many asked."""
     if total is None:
         return "uncounted"
     return "complete" if total == asked else "short" if total < asked else "long"

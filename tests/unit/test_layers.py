@@ -22,7 +22,12 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 DOORS = {("engines", "serving")}
 """On floor 2, a serving engine starts its server and asks the serving room to load it."""
-WORKERS = {"engines/llama_cpp_worker.py", "engines/supervisor.py", "artifacts/quantize_worker.py"}
+WORKERS = {
+    "engines/llama_cpp_worker.py",
+    "engines/supervisor.py",
+    "engines/vllm_client_worker.py",
+    "artifacts/quantize_worker.py",
+}
 """Scripts that another interpreter runs: they import nothing of the package."""
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -89,6 +89,16 @@ def test_a_load_is_what_it_says(load_text: Load, written: str, name: str, value:
     assert type(cell.workload[name]) is type(value)
 
 
+def test_another_client_is_a_parameter_and_the_default_is_none(load_text: Load) -> None:
+    """Baselines of before know no client."""
+    parameters = [
+        dict(expand(load_text(matrix(f"{LENGTHS}, {LEVEL}{client}")))[0].workload.parameters)
+        for client in ("", ", client: thor", ", client: vllm, slo: {ttft_ms: 5}, request_rate: 2, burstiness: 2")
+    ]
+    assert parameters[0] == parameters[1]
+    assert [one.get("client") for one in parameters] == [None, None, "vllm"]
+
+
 @pytest.mark.usefixtures("traces")
 def test_a_trace_is_known_by_its_content(load_text: Load, tmp_path: Path) -> None:
     text = matrix("trace: lengths.jsonl, max_concurrency: 2")
@@ -143,6 +153,19 @@ def test_a_sweep_that_no_backend_measures_is_told_once(problems: Problems) -> No
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
+        (
+            "client: vllm, ^trace: timed.jsonl",
+            ["vLLM's client replays no such trace: give lengths and num_prompts, or remove client"],
+        ),
+        (
+            f"{LENGTHS}, client: vllm, ^duration: 60s, max_concurrency: 4",
+            ["vLLM's client sends a number of requests, not for a time: give num_prompts, or remove client"],
+        ),
+        (
+            f"{LENGTHS}, {LEVEL}, client: vllm, ^ramp_up: 5s",
+            ["vLLM's client can only raise the rate over the whole load: remove ramp_up, or remove client"],
+        ),
+        (f"{LENGTHS}, {LEVEL}, client: ^vlm", ["client: expected 'thor' or 'vllm', got 'vlm'; did you mean 'vllm'?"]),
         (f"{LENGTHS}, {LEVEL}, ^slo: null", ["slo is empty: give it a value, or remove the line"]),
         (f"{LENGTHS}, {LEVEL}, ^slo: {{}}", ["slo is empty: give it ttft_ms, tpot_ms or e2el_ms, or remove it"]),
         (f"{LENGTHS}, {LEVEL}, slo: {{^tftt_ms: 5}}", ["slo has no key 'tftt_ms'; did you mean 'ttft_ms'?"]),
