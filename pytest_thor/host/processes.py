@@ -68,7 +68,7 @@ class ProcessWatch:
 
     def __init__(self, root: Path = Path("/"), *, pid: int | None = None) -> None:
         self._proc = root / "proc"
-        self._pid = os.getpid() if pid is None else pid
+        self.pid = os.getpid() if pid is None else pid
         self._last: dict[int, float] = {}
         self._looks: list[_Look] = []
         self.ours: frozenset[int] = frozenset()
@@ -77,7 +77,7 @@ class ProcessWatch:
     def look(self, time_s: float) -> None:
         """Look at all processes now."""
         found = {process.pid: process for process in read_all(self._proc)}
-        ours = family(found.values(), self._pid)
+        ours = family(found.values(), self.pid)
         ran: dict[tuple[int, str], float] = {}
         sums = [0.0, 0.0, 0.0]
         for process in found.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_thor.host import cpu, jetson, sensor_file
+from pytest_thor.host import cpu, jetson
 from pytest_thor.host.sensor_file import FileSource
 from pytest_thor.host.source import Source
 from tests.unit.host.trees import RELEASES, plant, write
@@ -18,7 +18,7 @@ ZONE = "sys/class/thermal/thermal_zone1/temp"
 
 
 def readings(*sources: Source) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for source in sources:
         values = source.read()
         found |= {f"{c.group}.{c.name}": v for c, v in zip(source.channels, values, strict=True)}
@@ -75,7 +75,7 @@ def test_a_busy_sensor_is_missing_this_once(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     with monkeypatch.context() as patch:
-        patch.setattr(sensor_file.os, "pread", busy)
+        patch.setattr(os, "pread", busy)
         assert all(math.isnan(value) for value in source.read())
     assert source.trouble() is None
     assert not any(math.isnan(value) for value in source.read())
@@ -88,7 +88,7 @@ def test_a_sensor_whose_driver_goes_away_is_missing_and_told(tmp_path: Path, mon
     def gone(*_: int) -> bytes:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
-    monkeypatch.setattr(sensor_file.os, "pread", gone)
+    monkeypatch.setattr(os, "pread", gone)
 
     assert all(math.isnan(value) for value in source.read())
     assert "temperature_c.gpu: No such device" in str(source.trouble())

@@ -78,7 +78,7 @@ def test_events_are_whole_and_those_at_the_edge_count_once() -> None:
 
 
 def test_a_state_holds_until_the_next_reading() -> None:
-    assert series([0, 2, 0, 0]).active(0, [(0, 3)]) == (pytest.approx(1 / 3), 2)
+    assert series([0, 2, 0, 0]).active(0, [(0, 3)]) == pytest.approx((1 / 3, 2))
     assert series([0, 0]).active(0, [(0, 1)]) == (0, 0)
 
 

@@ -24,7 +24,7 @@ class Steps:
     interval_s = 0.002
 
     def __init__(self, channel: Channel, values: Sequence[float]) -> None:
-        self.channels = (channel,)
+        self.channels: tuple[Channel, ...] = (channel,)
         self.over = threading.Event()
         self.closed = False
         self._values = list(values)
