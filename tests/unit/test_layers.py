@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_thor"
 FLOORS = {
-    0: {"cell", "measurement", "verdict", "errors"},
+    0: {"cell", "measurement", "verdict", "errors", "roofline"},
     1: {"units", "files", "request_trace"},
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
     3: {"session", "measure", "preparation", "record", "acceptance"},
