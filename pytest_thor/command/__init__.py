@@ -9,7 +9,10 @@ import click
 
 from pytest_thor.errors import ThorError
 
-SUBCOMMANDS: dict[str, str] = {}
+SUBCOMMANDS: dict[str, str] = {
+    "doctor": "Say what this machine is, what is ready, and what would spoil a measurement.",
+    "report": "Render a finished run again: Markdown, comments, tables and exports.",
+}
 """Every subcommand with one line of help; ``baseline`` is ``command`` in ``pytest_thor/command/baseline.py``."""
 
 

@@ -11,12 +11,12 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_thor"
 FLOORS = {
     0: {"cell", "measurement", "verdict", "errors", "roofline"},
-    1: {"units", "files", "request_trace"},
+    1: {"units", "files", "request_trace", "vllm_block"},
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
-    3: {"session", "measure", "preparation", "record", "acceptance"},
+    3: {"session", "measure", "preparation", "record", "acceptance", "checkup", "believable"},
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
-        *("run", "measuring", "results", "listing", "schemas"),
+        *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge"),
     },
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -1,0 +1,99 @@
+"""What other tools read: github-action-benchmark, the Bencher Metric Format, and CSV with one row per sample.
+
+Figures of invalid cells stay out of the first two, whose readers keep what they are given as history; CSV has
+everything, with its verdict.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_thor.measurement import METRICS, Better
+from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, ReportDocument
+
+CSV_COLUMNS = (
+    *("matrix", "cell", "model", "quant", "backend", "engine", "workload", "kind", "device", "outcome", "verdict"),
+    *("launch_role", "launch", "started_at", "engine_version", "engine_commit"),
+    *("metric", "unit", "better", "sample", "value"),
+)
+
+
+def action_benchmark(document: ReportDocument, better: Better) -> str:
+    """Return the JSON of ``customBiggerIsBetter`` (higher) or ``customSmallerIsBetter`` (lower).
+
+    An array of ``{name, value, unit, range, extra}``; ``range`` is half the 95 % interval. A name is the cell and its
+    metric, the same in every run.
+    """
+    entries = []
+    for record, name, metric in _believable(document):
+        if metric.better != better:
+            continue
+        entry = {"name": f"{record.matrix}/{record.id} {name}", "value": metric.value, "unit": metric.unit}
+        if metric.ci_low is not None and metric.ci_high is not None:
+            half = float(f"{(metric.ci_high - metric.ci_low) / 2:.4g}")
+            # The reader wants at least two characters after the sign, which a float's repr always has.
+            entry["range"] = f"± {half!r}" if math.isfinite(half) and half >= 0 else None
+        entry["extra"] = _extra(record, metric)
+        entries.append({key: value for key, value in entry.items() if value is not None})
+    return _json(entries)
+
+
+def bencher(document: ReportDocument) -> str:
+    """Return Bencher Metric Format: ``{benchmark: {measure: {value, lower_value, upper_value}}}``."""
+    benchmarks: dict[str, dict[str, dict[str, float]]] = {}
+    for record, name, metric in _believable(document):
+        bounds = {"value": metric.value, "lower_value": metric.ci_low, "upper_value": metric.ci_high}
+        known = {key: value for key, value in bounds.items() if value is not None and math.isfinite(value)}
+        benchmarks.setdefault(f"{record.matrix}/{record.id}", {})[name] = known
+    return _json(benchmarks)
+
+
+def long_csv(document: ReportDocument) -> str:
+    """Return one row per raw sample of every launch, failed and reference launches included; lines end in a newline."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for record in document.cells:
+        for role, launches in (("current", record.launches), ("reference", record.reference_launches)):
+            for number, launch in enumerate(launches, 1):
+                writer.writerows(_samples(record, role, number, launch))
+    return text.getvalue()
+
+
+def _samples(record: CellRecord, role: str, number: int, launch: LaunchRecord) -> Iterator[tuple[object, ...]]:
+    place = (
+        *(record.matrix, record.id, record.model, record.quant, record.backend, record.engine, record.workload),
+        *(record.kind, record.device, record.outcome, record.verdict or "", role, number, launch.started_at),
+        *(launch.engine.version or "", launch.engine.commit or ""),
+    )
+    for name, samples in launch.samples.items():
+        known = METRICS.get(name)
+        metric = (name, known.unit, known.better) if known else (name, "", "")
+        for index, value in enumerate(samples, 1):
+            yield (*place, *metric, index, value)
+
+
+def _believable(document: ReportDocument) -> Iterator[tuple[CellRecord, str, MetricRecord]]:
+    """Yield every metric with a finite value, those of invalid cells left out."""
+    for record in document.cells:
+        if record.verdict == "invalid":
+            continue
+        for name, metric in record.metrics.items():
+            if metric.verdict != "invalid" and metric.value is not None and math.isfinite(metric.value):
+                yield record, name, metric
+
+
+def _extra(record: CellRecord, metric: MetricRecord) -> str:
+    verdict = metric.verdict or "not judged"
+    builds = sorted({launch.engine.version or launch.engine.commit or "" for launch in record.launches} - {""})
+    lines = [verdict, f"{record.engine} {', '.join(builds)}".strip(), f"on {record.device}"]
+    return "\n".join([*lines, f"{len(record.launches)} launches"])
+
+
+def _json(content: Any) -> str:  # noqa: ANN401 - JSON of any shape
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

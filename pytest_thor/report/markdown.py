@@ -1,0 +1,177 @@
+"""The report in Markdown: report.md, the job summary of GitHub Actions, and the comment on a pull request.
+
+What changed comes first, the worst cell on top, then every cell's paragraph behind a click. Where a size is given,
+whole entries are left out from the end, and the text says how many.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+
+from pytest_thor.report import gfm
+from pytest_thor.report.budget import Budget
+from pytest_thor.report.cell_block import OVERVIEW_HEAD, cell_block, overview_row
+from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
+from pytest_thor.report.figures import shown_interval
+from pytest_thor.report.ranking import QUIET, WORDS, sign, word, worst_first
+from pytest_thor.units import counted, format_duration, format_percent
+
+STEP_SUMMARY_BYTES = 1024 * 1024
+"""What one step may write to ``$GITHUB_STEP_SUMMARY``; GitHub shows nothing of a larger one."""
+COMMENT_BYTES = 64_000
+"""A comment may have 65,536 characters; so many bytes fit whatever they spell."""
+LEAST_BYTES = 16_384
+"""Heading, counts and the sentence that says what is left out fit into this."""
+_COMMENT_ROWS = 40
+_RESERVE_BYTES = 500
+_NAMES = 5
+_NAME_CHARS = 100
+_REASONS = 1_000
+_IDS = 500
+
+
+def markdown(document: ReportDocument, *, limit_bytes: int | None = None) -> str:
+    """Return the whole report, or as much of it, the worst first, as fits into ``limit_bytes`` of UTF-8.
+
+    Raises:
+        ValueError: the limit is below ``LEAST_BYTES``.
+    """
+    budget = _begun(document, limit_bytes)
+    cells = worst_first(document.cells)
+    _overview(budget, [record for record in cells if word(record) not in QUIET])
+    left_out = sum(
+        _group(budget, said, list(group), several_matrices=len(document.matrix) > 1)
+        for said, group in groupby(cells, key=word)
+    )
+    _tell_left_out(budget, left_out)
+    return budget.text()
+
+
+def comment(document: ReportDocument, *, limit_bytes: int = COMMENT_BYTES) -> str:
+    """Return the comment on a pull request: what wants attention, and its paragraphs as far as they fit.
+
+    Its first line is :func:`marker`, by which the next run finds the comment to put its own in place of.
+
+    Raises:
+        ValueError: the limit is below ``LEAST_BYTES``.
+    """
+    budget = _begun(document, limit_bytes, before=f"{marker(document)}\n")
+    loud = [record for record in worst_first(document.cells) if word(record) not in QUIET]
+    _overview(budget, loud, most=_COMMENT_ROWS)
+    several = len(document.matrix) > 1
+    blocks = (cell_block(record, several_matrices=several) for record in loud)
+    _tell_left_out(budget, len(loud) - budget.add_while_it_fits(blocks, reserve_bytes=_RESERVE_BYTES))
+    return budget.text()
+
+
+def marker(document: ReportDocument) -> str:
+    """Return the line that a comment of these matrices on this device begins with, whatever was measured."""
+    names = [*sorted({matrix.name for matrix in document.matrix}), document.environment.device]
+    slug = "+".join(re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-") for name in names)
+    return f"<!-- pytest-thor:{re.sub(r'--+', '-', slug)[:200]} -->"
+
+
+def _begun(document: ReportDocument, limit_bytes: int | None, *, before: str = "") -> Budget:
+    if limit_bytes is not None and limit_bytes < LEAST_BYTES:
+        raise ValueError(f"a report in Markdown needs {LEAST_BYTES} bytes, not {limit_bytes}")
+    budget = Budget(limit_bytes)
+    budget.add(before, _head(document))
+    return budget
+
+
+def _head(document: ReportDocument) -> str:
+    counts = Counter(word(record) for record in document.cells)
+    told = [f"{sign(said)} {counts[said]} {said}" for said in WORDS if counts[said]]
+    facts = [
+        counted(len(document.cells), "cell"),
+        _clipped(document.environment.device),
+        _clipped(document.environment.power_mode or ""),
+        _duration(document),
+        *(_build(engine) for engine in document.environment.engines[:_NAMES]),
+    ]
+    title = ", ".join(_clipped(matrix.name) for matrix in document.matrix[:_NAMES])
+    parts = [
+        f"## pytest-thor: {title}\n\n",
+        f"**{' · '.join(told) or 'no cell was measured'}**\n\n",
+        " · ".join(fact for fact in facts if fact) + "\n\n",
+    ]
+    shift = document.summary.environment
+    if shift is not None:
+        moved = format_percent(shift.shift, signed=True)
+        interval = shown_interval(shift.low, shift.high)
+        use = "; the verdicts leave it out" if shift.judged_relative else ""
+        parts.append(
+            f"> [!WARNING]\n> All {shift.cells} cells moved together by {moved} ({interval}){use}. "
+            f"{gfm.text(shift.reason[:2_000])}\n\n"
+        )
+    return "".join(parts)
+
+
+def _overview(budget: Budget, cells: Sequence[CellRecord], *, most: int | None = None) -> None:
+    """Add the table of what wants attention; it takes at most half of what is left."""
+    if not cells:
+        return
+    budget.add("### What wants attention\n\n", OVERVIEW_HEAD)
+    half = 0 if budget.left_bytes is None else budget.left_bytes // 2
+    rows = (overview_row(record) for record in cells[:most])
+    left_out = len(cells) - budget.add_while_it_fits(rows, reserve_bytes=half)
+    budget.add("\n" + (f"… and {counted(left_out, 'cell')} more.\n\n" if left_out else ""))
+
+
+def _group(budget: Budget, said: str, cells: Sequence[CellRecord], *, several_matrices: bool) -> int:
+    """Add the cells of one word, folded as a whole where nobody has to look at them; return how many were left out."""
+    title = f"{sign(said)} {said}: {counted(len(cells), 'cell')}"
+    folded = said in QUIET
+    opening = f"<details><summary>{title}</summary>\n\n" if folded else f"### {title}\n\n"
+    if not budget.add(opening, reserve_bytes=_RESERVE_BYTES):
+        return len(cells)
+    if said == "skipped":
+        left_out = _skipped(budget, cells)
+    else:
+        blocks = (cell_block(record, several_matrices=several_matrices) for record in cells)
+        left_out = len(cells) - budget.add_while_it_fits(blocks, reserve_bytes=_RESERVE_BYTES)
+    if folded:
+        budget.add("\n</details>\n\n")
+    return left_out
+
+
+def _skipped(budget: Budget, cells: Sequence[CellRecord]) -> int:
+    """Add one entry per reason, that of most cells first; return how many cells were left out."""
+    by_reason: dict[str, list[str]] = {}
+    for record in cells:
+        by_reason.setdefault(record.reason, []).append(record.id)
+    told = 0
+    for reason, ids in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:_REASONS]:
+        names = " ".join(gfm.code(name) for name in ids[:_IDS]) + (" …" if len(ids) > _IDS else "")
+        entry = gfm.details(f"{counted(len(ids), 'cell')}: {gfm.text(reason[:2_000])}", names)
+        if not budget.add(entry, reserve_bytes=_RESERVE_BYTES):
+            break
+        told += len(ids)
+    return len(cells) - told
+
+
+def _tell_left_out(budget: Budget, left_out: int) -> None:
+    if left_out:
+        noun = "paragraph" if left_out == 1 else "paragraphs"
+        budget.add(f"\n{left_out} more {noun} left out for size; report.json has every cell.\n")
+
+
+def _build(engine: EngineRecord) -> str:
+    build = " ".join(part for part in (engine.version, engine.commit and f"({engine.commit})") if part)
+    return f"{_clipped(engine.name)} {_clipped(build)}".strip()
+
+
+def _duration(document: ReportDocument) -> str:
+    try:
+        started, finished = (datetime.fromisoformat(at) for at in (document.started_at, document.finished_at))
+        return format_duration((finished - started).total_seconds())
+    except (ValueError, TypeError):  # not a time, or one with a zone and one without
+        return ""
+
+
+def _clipped(name: str) -> str:
+    return gfm.text(name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 1] + "…")

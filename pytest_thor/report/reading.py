@@ -1,0 +1,62 @@
+"""report.json read back: checked, and refused with a reason where it is not what this version writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pytest_thor.errors import ReportError
+from pytest_thor.report.document import SCHEMA, ReportDocument
+
+_FAMILY = SCHEMA.rpartition("/")[0]
+_SHOWN = 5
+
+
+def read(path: Path) -> ReportDocument:
+    """Return the report that a file holds; a folder stands for the ``report.json`` in it.
+
+    Raises:
+        ReportError: it cannot be read, is no JSON, no report, or a report of another version.
+    """
+    if path.is_dir():
+        path /= "report.json"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReportError(
+            f"{path}: cannot read the report: {error.strerror}; expected the report.json of a finished run"
+        ) from error
+    return parse(content, source=str(path))
+
+
+def parse(content: bytes | str, *, source: str) -> ReportDocument:
+    """Return the report that JSON text holds; ``source`` is how an error names it.
+
+    Raises:
+        ReportError: it is no JSON, no report, or a report of another version.
+    """
+    try:
+        return ReportDocument.model_validate_json(content)
+    except ValidationError as error:
+        raise ReportError(f"{source}: {_why(content, error)}") from error
+
+
+def _why(content: bytes | str, error: ValidationError) -> str:
+    """Say what is wrong; a wrong version explains every other difference, so it is named alone."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        return f"not JSON: {problem}; the file may be cut short"
+    if not isinstance(document, dict) or "schema" not in document:
+        return f'not a report: expected an object with "schema": "{SCHEMA}"'
+    schema = document["schema"]
+    if schema != SCHEMA:
+        if isinstance(schema, str) and schema.startswith(f"{_FAMILY}/"):
+            return f"a report of another version: {schema[:80]!r}, and this pytest-thor reads {SCHEMA!r}; update it"
+        return f'not a report: "schema" is {str(schema)[:80]!r}, expected "{SCHEMA}"'
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    told = [f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in problems[:_SHOWN]]
+    more = len(problems) - len(told)
+    return "not a whole report: " + "; ".join(told) + (f"; and {more} more" if more else "")

@@ -1,0 +1,46 @@
+"""The console blocks that ``vllm bench serve`` prints, one per serving cell and launch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_thor.report.document import ReportDocument
+from pytest_thor.report.gfm import cleaned
+from pytest_thor.vllm_block import vllm_block
+
+_NEEDED = ("requests", "tokens", "throughput", "latency", "duration_s", "max_concurrency", "request_rate")
+
+
+def vllm_blocks(document: ReportDocument) -> str:
+    """Return a block for every launch of every serving cell, each below a line that names it.
+
+    A launch that failed or kept no evidence says so in its place, and doubts about a figure stand above its block.
+    """
+    return "\n".join(_blocks(document))
+
+
+def _blocks(document: ReportDocument) -> Iterator[str]:
+    for cell in document.cells:
+        if cell.kind != "serving":
+            continue
+        for number, launch in enumerate(cell.launches, 1):
+            lines = [f"# {cell.id}, launch {number} of {len(cell.launches)}, {launch.started_at}"]
+            lines += [f"# invalid: {doubt}" for doubt in launch.doubts]
+            if launch.failure is not None:
+                lines.append(f"# failed: {launch.failure}")
+            heading = "\n".join(" ".join(cleaned(line).split()) for line in lines)
+            block = _block(launch.evidence)
+            yield f"{heading}\n{block or '# no figures were kept'}\n"
+        if not cell.launches:
+            yield f"# {' '.join(cleaned(f'{cell.id}: {cell.outcome}: {cell.reason}').split())}\n"
+
+
+def _block(evidence: Mapping[str, Any]) -> str | None:
+    """Return the block of a launch's evidence, None where it is not that of a load."""
+    if not all(name in evidence for name in _NEEDED):
+        return None
+    try:
+        return vllm_block(evidence)
+    except (KeyError, TypeError, ValueError, AttributeError):  # a report that something else has written
+        return None
