@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_thor.judge.metric import NO_PRIORS, SHOWN_LEVEL
+from pytest_thor.judge.change import level_of
+from pytest_thor.judge.history import Past
 from pytest_thor.judge.plausibility import implausible
-from pytest_thor.judge.statistics import Prior, estimate_level, prior_for, summarize
+from pytest_thor.judge.spread import NO_SPREADS, Spread, stated, variances
+from pytest_thor.judge.statistics import mean, summaries
 from pytest_thor.measurement import METRICS, SUMMARIES, Better, Samples
 
 
@@ -23,7 +26,7 @@ class Description:
     ci_high: float | None
 
 
-def describe(launches: Sequence[Samples], priors: Mapping[str, Prior] = NO_PRIORS) -> tuple[Description, ...]:
+def describe(launches: Sequence[Samples], spreads: Mapping[str, Spread] = NO_SPREADS) -> tuple[Description, ...]:
     """Return the plain values of every known metric that all launches report; latencies by their summaries.
 
     Metrics with impossible samples are left out.
@@ -33,16 +36,22 @@ def describe(launches: Sequence[Samples], priors: Mapping[str, Prior] = NO_PRIOR
         columns = [launch.get(metric.name, ()) for launch in launches]
         if not columns or any(not column or implausible(metric.name, column) for column in columns):
             continue
-        for summary in SUMMARIES if metric.unit == "ms" else (None,):
-            key = metric.name if summary is None else f"{metric.name}.{summary}"
-            values = [summarize(column, summary or "median") for column in columns]
-            prior = prior_for(key, metric, priors)
-            value, low, high = (
-                estimate_level(values, prior, SHOWN_LEVEL)
-                if min(values) > 0
-                else (sum(values) / len(values), None, None)
-            )
+        by_summary = metric.unit == "ms"
+        taken = [summaries(column, SUMMARIES if by_summary else ("median",)) for column in columns]
+        for summary in taken[0]:
+            key = f"{metric.name}.{summary}" if by_summary else metric.name
+            value, low, high = _level(key, [launch[summary] for launch in taken], spreads)
             found.append(
                 Description(metric=key, unit=metric.unit, better=metric.better, value=value, ci_low=low, ci_high=high)
             )
     return tuple(found)
+
+
+def _level(
+    key: str, values: Sequence[float], spreads: Mapping[str, Spread]
+) -> tuple[float, float | None, float | None]:
+    if min(values) <= 0:
+        return mean(values), None, None
+    logs = tuple([math.log(value) for value in values])
+    own = variances(Past(baseline=logs, earlier=()), (), spreads.get(key) or stated(key))
+    return level_of(values, own)

@@ -1,165 +1,166 @@
 """Launches held against a baseline's: the verdict on one metric.
 
-The launch is the unit: its value is a robust summary of its samples, and only the spread between launches counts.
+The launch is the unit: its value is a robust summary of its samples, and only the spread between launches, and between
+runs, counts.
 
-- ``regressed`` and ``improved``: the 99 % interval of the change excludes 0, and the estimate reaches the
-  threshold.
-- ``unchanged``: the 95 % interval lies within the threshold on both sides.
+- ``regressed`` and ``improved``: the change is significant, whatever the number of looks, and reaches the threshold.
+- ``unchanged``: its interval lies within the threshold on both sides.
 - ``inconclusive``: neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from pytest_thor.judge import reasons
+from pytest_thor.judge import foresight, reasons
+from pytest_thor.judge.change import SIGNIFICANCE, Change, change_between, decide
+from pytest_thor.judge.drift import Shift
 from pytest_thor.judge.gates import Gate
-from pytest_thor.judge.plausibility import implausible
-from pytest_thor.judge.statistics import (
-    Change,
-    Prior,
-    estimate_change,
-    estimate_level,
-    geometric_mean,
-    prior_for,
-    summarize,
-)
-from pytest_thor.measurement import METRICS, Better, Samples
-from pytest_thor.verdict import MetricJudgement, Verdict
+from pytest_thor.judge.history import Past, in_other_units
+from pytest_thor.judge.spread import Variances
+from pytest_thor.judge.statistics import geometric_mean, mean
+from pytest_thor.judge.usable import apart
+from pytest_thor.verdict import MetricJudgement, RecentComparison, Verdict
 
-SHOWN_LEVEL = 0.95
-"""The level of every interval that is shown, and of the equivalence that ``unchanged`` claims."""
-SIGNIFICANCE_LEVEL = 0.99
-"""The level at which the interval of a change must exclude 0."""
-POWER = 0.90
-"""The chance with which a change of the minimum detectable effect is found."""
-FORESEEN_LAUNCHES = 50
-"""How many launches more are thought through before an inconclusive comparison is called hopeless."""
-
-NO_PRIORS: Mapping[str, Prior] = MappingProxyType({})
+RECENT_RUNS = 5
+"""How many of the runs stored last are compared with, beside the baseline."""
+FEWEST_RECENT_RUNS = 3
+"""With fewer runs since the baseline there is no recent level to speak of."""
+_ALARMING = 0.5
+"""A loss against the recent runs of this share of the threshold must be shown to lie within it."""
 
 
-def judge_metric(
-    gate: Gate, baseline: Sequence[Samples], launches: Sequence[Samples], priors: Mapping[str, Prior]
-) -> MetricJudgement:
-    """Hold one gated metric of some launches against the baseline's."""
-    judged = MetricJudgement(
-        metric=gate.key,
-        unit=gate.metric.unit,
-        better=gate.metric.better,
-        verdict=Verdict.INVALID,
-        reason="",
-        threshold=gate.threshold,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a comparison is made: look ``look`` of ``looks``, under a common ``shift`` of the machine, if any."""
+
+    look: int = 1
+    looks: int = 1
+    shift: Shift | None = None
+
+    @property
+    def moved(self) -> tuple[float, float] | None:
+        """The shift on the log scale, with its standard error."""
+        return None if self.shift is None else (math.log1p(self.shift.shift), self.shift.log_sd)
+
+
+BY_ITSELF = Moment()
+
+Judged: TypeAlias = tuple[MetricJudgement, bool]
+"""A metric's judgement, and whether it is inconclusive and not expected to be settled by more launches."""
+
+
+def hold_against_past(
+    gate: Gate,
+    judged: MetricJudgement,
+    *,
+    stored: Sequence[float],
+    values: Sequence[float],
+    past: Past,
+    variances: Variances,
+    moment: Moment,
+) -> Judged:
+    """Hold the launches' values against the baseline's (``stored``) and against the recent runs of the past."""
+    if in_other_units([geometric_mean(stored), geometric_mean(values)]):
+        reason = reasons.other_units(apart(gate, [geometric_mean(stored), geometric_mean(values)]))
+        return replace(judged, verdict=Verdict.INCOMPARABLE, reason=reason), False
+    launches = [math.log(value) for value in values]
+
+    def change_from(runs: Sequence[Sequence[float]], shift: tuple[float, float] | None) -> Change:
+        return change_between(runs, launches, variances, shift=shift, look=moment.look, looks=moment.looks)
+
+    anchor = change_from([past.baseline], moment.moved)
+    runs = past.since[-RECENT_RUNS:]
+    recent = change_from(runs, None) if len(runs) >= FEWEST_RECENT_RUNS and moment.shift is None else None
+    return _judged(gate, judged, anchor, recent, runs, stored=stored, values=values)
+
+
+def hold_in_pairs(
+    gate: Gate, judged: MetricJudgement, change: Change, *, reference: Sequence[float], values: Sequence[float]
+) -> Judged:
+    """Hold the launches' values against those of the reference that they alternated with."""
+    return _judged(gate, judged, change, None, (), stored=reference, values=values)
+
+
+def _judged(
+    gate: Gate,
+    judged: MetricJudgement,
+    anchor: Change,
+    recent: Change | None,
+    runs: Sequence[Sequence[float]],
+    *,
+    stored: Sequence[float],
+    values: Sequence[float],
+) -> Judged:
+    better = gate.metric.better
+    harm = -1 if better == "higher" else 1
+    p_values = [change.p_value for change in (anchor, recent) if change is not None]
+    levels = _hochberg(p_values)
+    verdict = by_anchor = decide(anchor, gate.threshold, better, levels[0])
+    compared = None
+    if recent is not None:
+        compared = _recent(recent, runs, decide(recent, gate.threshold, better, levels[1]))
+        verdict = _worse(by_anchor, compared, harm=harm, threshold=gate.threshold)
+    low, high = anchor.interval()
+    figures = reasons.Figures(
+        change=anchor.relative,
+        low=low,
+        high=high,
+        old=geometric_mean(stored),
+        new=geometric_mean(values),
+        least=anchor.minimum_detectable(harm),
+        p=_simes(p_values),
     )
-    problem = _problem(gate, launches)
-    if problem is not None:
-        optional = not gate.required and not any(launch.get(gate.metric.name) for launch in launches)
-        return replace(judged, verdict=Verdict.INCONCLUSIVE if optional else Verdict.INVALID, reason=problem)
-    prior = prior_for(gate.key, gate.metric, priors)
-    values = _values(gate, launches)
-    value, low, high = estimate_level(values, prior, SHOWN_LEVEL)
-    judged = replace(judged, value=value, ci_low=low, ci_high=high)
-    stored = [launch for launch in baseline if launch.get(gate.metric.name)]
-    if not stored:
-        reason = reasons.without_baseline(
-            gate, value=value, low=low, high=high, launches=len(values), anything_stored=bool(baseline)
-        )
-        return replace(judged, verdict=Verdict.NO_BASELINE, reason=reason)
-    problem = _problem(gate, stored)
-    if problem is not None:
-        return replace(judged, verdict=Verdict.INCOMPARABLE, reason=reasons.unusable_baseline(problem))
-    return _hold_against(gate, judged, _values(gate, stored), values, prior)
-
-
-def _hold_against(
-    gate: Gate, judged: MetricJudgement, stored: list[float], values: list[float], prior: Prior
-) -> MetricJudgement:
-    change = estimate_change(stored, values, prior)
-    verdict = decide(change, gate.threshold, gate.metric.better)
-    low, high = change.interval(SHOWN_LEVEL)
-    harm = -1 if gate.metric.better == "higher" else 1
-    least = change.minimum_detectable(SIGNIFICANCE_LEVEL, POWER, harm)
-    old, new = geometric_mean(stored), geometric_mean(values)
-    moved = {"change": change.relative, "low": low, "high": high, "new": new, "least": least}
-    if verdict is Verdict.UNCHANGED:
-        reason = reasons.unchanged(gate, **moved)
-    elif verdict is Verdict.INCONCLUSIVE:
-        reason = reasons.inconclusive(gate, **moved, old=old, advice=_advice(change, gate))
-    else:
-        reason = reasons.moved(gate, **moved, old=old)
-    return replace(
+    prospect = None
+    if verdict is Verdict.INCONCLUSIVE:
+        in_doubt = anchor if recent is None or by_anchor is Verdict.INCONCLUSIVE else recent
+        prospect = foresight.prospect(in_doubt, gate)
+    told = replace(
         judged,
         verdict=verdict,
-        reason=reason,
-        baseline=old,
+        reason=reasons.compared(gate, verdict, by_anchor, figures, recent=compared, prospect=prospect),
+        baseline=figures.old,
+        change=figures.change,
+        change_low=low,
+        change_high=high,
+        minimum_detectable_effect=figures.least,
+        p_value=figures.p,
+        recent=compared,
+    )
+    return told, prospect is not None and prospect.more is None
+
+
+def _recent(change: Change, runs: Sequence[Sequence[float]], verdict: Verdict) -> RecentComparison:
+    low, high = change.interval()
+    return RecentComparison(
+        runs=len(runs),
+        launches=sum(len(run) for run in runs),
+        baseline=math.exp(mean([mean(run) for run in runs])),
         change=change.relative,
         change_low=low,
         change_high=high,
-        minimum_detectable_effect=least,
+        verdict=verdict,
     )
 
 
-def decide(change: Change, threshold: float, better: Better) -> Verdict:
-    """Return the verdict on a change: regressed, improved, unchanged or inconclusive."""
-    low, high = change.interval(SIGNIFICANCE_LEVEL)
-    if (low > 0 or high < 0) and abs(change.relative) >= threshold:
-        return Verdict.IMPROVED if (change.relative > 0) == (better == "higher") else Verdict.REGRESSED
-    low, high = change.interval(SHOWN_LEVEL)
-    return Verdict.UNCHANGED if -threshold < low and high < threshold else Verdict.INCONCLUSIVE
+def _worse(anchor: Verdict, recent: RecentComparison, *, harm: int, threshold: float) -> Verdict:
+    """Return the verdict of both: the recent runs can only make it worse, by a loss that is shown or looms."""
+    if Verdict.REGRESSED in {anchor, recent.verdict}:
+        return Verdict.REGRESSED
+    looms = recent.verdict is Verdict.INCONCLUSIVE and recent.change * harm >= threshold * _ALARMING
+    return Verdict.INCONCLUSIVE if looms else anchor
 
 
-def _advice(change: Change, gate: Gate) -> str:
-    def settled(foreseen: Change) -> bool:
-        return decide(foreseen, gate.threshold, gate.metric.better) is not Verdict.INCONCLUSIVE
-
-    for more in range(1, FORESEEN_LAUNCHES + 1):
-        if settled(change.with_launches(change.launches + more)):
-            return reasons.would_settle(more)
-    most = change.with_launches(change.launches + FORESEEN_LAUNCHES)
-    few = change.baseline_launches < most.launches and settled(replace(most, baseline_launches=most.launches))
-    return reasons.would_not_settle(FORESEEN_LAUNCHES, baseline_launches=change.baseline_launches if few else None)
+def _hochberg(p_values: Sequence[float]) -> list[float]:
+    """Return the level that one or two p-values may reach (Hochberg 1988): α for both, or α/2 for the smaller."""
+    if len(p_values) == 1 or max(p_values) <= SIGNIFICANCE:
+        return [SIGNIFICANCE] * len(p_values)
+    return [SIGNIFICANCE / 2] * len(p_values)
 
 
-def _values(gate: Gate, launches: Sequence[Samples]) -> list[float]:
-    return [summarize(launch[gate.metric.name], gate.summary) for launch in launches]
-
-
-def _problem(gate: Gate, launches: Sequence[Samples]) -> str | None:
-    """Return what keeps a gated metric of these launches from being judged, as a sentence, or None."""
-    if not launches:
-        return f"{gate.title} was not measured: no launch was finished"
-    missing = [number for number, launch in enumerate(launches, 1) if not launch.get(gate.metric.name)]
-    if len(missing) == len(launches):
-        return f"{gate.title} was not reported by any launch"
-    if missing:
-        return f"{gate.title} is missing from {_which(missing[0], launches)}"
-    for number, launch in enumerate(launches, 1):
-        samples = launch[gate.metric.name]
-        problem = implausible(gate.metric.name, samples)
-        if problem is None and summarize(samples, gate.summary) <= 0:
-            problem = "is 0, against which no relative change can be told"
-        if problem is not None:
-            return f"{gate.title} {problem} ({_which(number, launches)})"
-    return None
-
-
-def spoiled(name: str, launches: Sequence[Samples]) -> MetricJudgement | None:
-    """Return what is said of a metric that nobody gates and whose samples are impossible, or None."""
-    for number, launch in enumerate(launches, 1):
-        problem = implausible(name, launch.get(name, ()))
-        if problem is not None:
-            metric = METRICS.get(name)
-            return MetricJudgement(
-                metric=name,
-                unit=metric.unit if metric else "",
-                better=metric.better if metric else "higher",
-                verdict=Verdict.INVALID,
-                reason=f"{metric.title if metric else name} {problem} ({_which(number, launches)})",
-            )
-    return None
-
-
-def _which(number: int, launches: Sequence[Samples]) -> str:
-    return f"launch {number} of {len(launches)}"
+def _simes(p_values: Sequence[float]) -> float:
+    """Return the p-value of no change in any of one or two comparisons (Simes 1986)."""
+    return min(max(p_values), len(p_values) * min(p_values))

@@ -1,27 +1,69 @@
-"""What follows from a verdict: another launch or none, and whether the test passes."""
+"""What follows from a verdict: another launch or none, whose turn it is, and whether the test passes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from pytest_thor.verdict import Judgement, Verdict
+from pytest_thor.cell import Kind
+from pytest_thor.judge.gates import gates
+from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 Outcome: TypeAlias = Literal["passed", "warned", "failed"]
 
+_UNDECIDED = {Verdict.NO_BASELINE, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE}
 
-def needs_another_launch(judgement: Judgement, *, launches: int, minimum: int, maximum: int) -> bool:
-    """Tell whether a cell with so many finished launches should be launched again.
+
+def needs_another_launch(
+    verdicts: Sequence[Verdict] | Judgement, *, minimum: int, maximum: int, launches: int | None = None
+) -> bool:
+    """Tell whether a cell should be launched again; ``verdicts`` are those after each of its launches so far.
 
     Without a baseline to hold them against, the launches may become one themselves: they are worth the maximum. A
-    regression of the first look is confirmed by one launch more before it is called. What is invalid stays so.
+    regression is confirmed by one fresh launch, after the look that suspected it, before it is called. What is
+    invalid stays so. (A judgement with the number of ``launches`` may stand for the verdicts.)
     """
-    if launches >= maximum:
+    if isinstance(verdicts, Judgement):
+        done = launches or 1
+        suspected = [Verdict.REGRESSED] * (done > minimum)
+        verdicts = [*[Verdict.INCONCLUSIVE] * (done - 1 - len(suspected)), *suspected, verdicts.verdict]
+    if len(verdicts) >= maximum:
         return False
-    if launches < minimum:
+    if len(verdicts) < minimum:
         return True
+    if verdicts[-1] is Verdict.REGRESSED:
+        return Verdict.REGRESSED not in verdicts[:-1]
+    return verdicts[-1] in _UNDECIDED
+
+
+def planned_comparisons(kind: Kind, thresholds: Mapping[str, float]) -> int:
+    """Return how many metrics of a cell will be compared.
+
+    Raises:
+        ValueError: a threshold names no metric, or is not a positive fraction.
+    """
+    return len(gates(kind, thresholds))
+
+
+def doubt(judgement: Judgement) -> float:
+    """Return how much another launch of a cell is worth, from 0 (nothing is open) to 3: larger goes first.
+
+    A suspected regression before what merely is not known; of that, the larger loss first, and what more launches
+    would not settle last.
+    """
     if judgement.verdict is Verdict.REGRESSED:
-        return launches <= minimum
-    return judgement.verdict in {Verdict.NO_BASELINE, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE}
+        return 3.0
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        return 0.5 if judgement.hopeless else 1 + min(1.0, max(map(_harm, judgement.metrics), default=0.0))
+    return 0.75 if judgement.verdict in _UNDECIDED else 0.0
+
+
+def _harm(metric: MetricJudgement) -> float:
+    """Return the loss of an inconclusive metric as a share of its threshold, 0 where it gained."""
+    if metric.verdict is not Verdict.INCONCLUSIVE or metric.change is None or metric.threshold is None:
+        return 0.0
+    loss = -metric.change if metric.better == "higher" else metric.change
+    return max(0.0, loss / metric.threshold)
 
 
 def outcome(

@@ -17,6 +17,8 @@ _PRECISION = 1e-16
 _MAX_TERMS = 100_000
 _SERIES_FROM = 30.0
 _NORMAL_FROM = 1e6
+_MAX_STEPS = 200
+_CLOSE = 1e-14
 
 
 def cdf(t: float, df: float) -> float:
@@ -34,7 +36,7 @@ def upper_tail(t: float, df: float) -> float:
     return 0.5 * _incomplete_beta(t, df)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def quantile(p: float, df: float) -> float:
     """Return the value that a Student-t variable stays below with probability 0 < ``p`` < 1."""
     if not 0 < p < 1:
@@ -42,12 +44,30 @@ def quantile(p: float, df: float) -> float:
     tail = min(p, 1 - p)
     if tail == 0.5:
         return 0.0
+    found = _above(tail, df)
+    return -found if p < 0.5 else found
+
+
+def _above(tail: float, df: float) -> float:
+    """Return t > 0 with this upper tail: Newton's steps on its logarithm, halving where one would leave the bracket."""
     low, high = 0.0, 1.0
     while upper_tail(high, df) > tail:
         low, high = high, high * 2
-    while (middle := (low + high) / 2) not in {low, high}:  # to the last bit: about 55 halvings
-        low, high = (middle, high) if upper_tail(middle, df) > tail else (low, middle)
-    return -high if p < 0.5 else high
+    t = (low + high) / 2
+    for _ in range(_MAX_STEPS):
+        seen = upper_tail(t, df)
+        low, high = (t, high) if seen > tail else (low, t)
+        step = math.log(seen / tail) * seen / _density(t, df) if seen > 0 else 0.0
+        following = t + step if low < t + step < high else (low + high) / 2
+        if abs(following - t) <= _CLOSE * t:
+            return following
+        t = following
+    return t
+
+
+def _density(t: float, df: float) -> float:
+    front = math.exp(_log_gamma_step(df / 2)) / math.sqrt(df * math.pi)
+    return front * math.exp(-(df + 1) / 2 * math.log1p(t / df * t)) or _TINY
 
 
 def _tail_near_normal(t: float, df: float) -> float:

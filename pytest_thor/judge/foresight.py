@@ -1,0 +1,55 @@
+"""What it would take to settle an inconclusive comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from pytest_thor.judge.change import Change, decide
+from pytest_thor.judge.gates import Gate
+from pytest_thor.judge.spread import RUN_DF
+from pytest_thor.verdict import Verdict
+
+FORESEEN_LAUNCHES = 50
+"""How many launches more are thought through before an inconclusive comparison is called hopeless."""
+
+Cause: TypeAlias = Literal["closeness", "baseline", "runs", "unknown runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """How many launches more would settle it if they came out like those at hand, or (None) what stands in the way."""
+
+    more: int | None
+    cause: Cause = "closeness"
+
+
+def prospect(change: Change, gate: Gate) -> Prospect:
+    """Return what would settle a comparison that the launches at hand do not."""
+
+    def settled(foreseen: Change) -> bool:
+        return decide(foreseen, gate.threshold, gate.metric.better) is not Verdict.INCONCLUSIVE
+
+    def after(more: int) -> bool:
+        return settled(change.with_launches(change.launches + more))
+
+    few, enough = 0, 1
+    while not after(enough):
+        if enough == FORESEEN_LAUNCHES:
+            return Prospect(None, _cause(change.with_launches(change.launches + FORESEEN_LAUNCHES), settled))
+        few, enough = enough, min(enough * 2, FORESEEN_LAUNCHES)
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if after(middle) else (middle, enough)
+    return Prospect(enough)
+
+
+def _cause(most: Change, settled: Callable[[Change], bool]) -> Cause:
+    """Return what keeps even so many launches from settling it: the first thing whose absence would."""
+    fewer_runs = replace(most, run=0.0, known=0.0)
+    if settled(fewer_runs):
+        return "runs" if most.run_df > RUN_DF else "unknown runs"
+    if most.reference < most.launches and settled(replace(fewer_runs, reference=most.launches)):
+        return "baseline"
+    return "closeness"

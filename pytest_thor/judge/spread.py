@@ -1,0 +1,221 @@
+"""How far launches of one run lie apart, and how far runs do: estimated per cell, shrunk towards all cells.
+
+Two levels, since they are two things: launches of one run share the machine's state of that hour, so that they may
+agree with one another and still differ from the same build's launches of yesterday. Only a history of runs shows the
+second; where there is none, a stated prior stands in, with few degrees of freedom. docs/statistics.md derives what is
+computed here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from types import MappingProxyType
+
+from pytest_thor.cell import Kind
+from pytest_thor.judge.gates import Gate
+from pytest_thor.judge.history import Past, PastRun, launch_values, past_of
+from pytest_thor.judge.statistics import mean, squares
+from pytest_thor.measurement import METRICS, Samples
+
+LAUNCH_SHARE = 1 / 3
+"""The prior spread between launches, as a share of the metric's default threshold: 1 % for decode speed."""
+RUN_SHARE = 1 / 6
+"""The prior spread between runs, as a share of the metric's threshold: 0.5 % for decode speed."""
+LAUNCH_DF = 4.0
+"""How many degrees of freedom the prior spread between launches is worth: four launches' more outweigh it."""
+RUN_DF = 3.0
+"""The same of the spread between runs: little, for nothing is known of the machine yet."""
+ALIKE_DF = 24.0
+"""At most so many degrees of freedom has the spread that all cells show, however alike they are."""
+
+_TRIMMED_FROM = 4
+_EFFICIENCY = 2 / 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """What is believed of a metric before a cell's own figures.
+
+    Standard deviations are relative (0.01 is 1 %): ``launch_sd`` is between launches of one run, ``run_sd`` what
+    runs differ by beyond that. The degrees of freedom say how firmly each is believed.
+    """
+
+    launch_sd: float
+    launch_df: float
+    run_sd: float
+    run_df: float
+
+    def __post_init__(self) -> None:
+        known = (self.launch_sd, self.launch_df, self.run_df)
+        if not (all(0 < number < math.inf for number in known) and 0 <= self.run_sd < math.inf):
+            raise ValueError(f"a spread needs positive deviations and degrees of freedom, not {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellPast:
+    """What is stored of one cell: the launches of its baseline, and its earlier runs, oldest first."""
+
+    kind: Kind
+    baseline: Sequence[Samples]
+    history: Sequence[PastRun] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variances:
+    """One cell's own: the variance between launches and between runs, with their degrees of freedom."""
+
+    launch: float
+    launch_df: float
+    run: float
+    run_df: float
+
+
+NO_SPREADS: Mapping[str, Spread] = MappingProxyType({})
+
+
+def stated(key: str, threshold: float | None = None) -> Spread:
+    """Return the prior of a metric of which nothing is known yet.
+
+    A ``threshold`` above the metric's default tells that its user knows the machine to move by more, and widens the
+    spread between runs; one below it makes no machine quieter.
+    """
+    usual = METRICS[key.partition(".")[0]].threshold
+    wide = max(usual, threshold or usual)
+    return Spread(launch_sd=usual * LAUNCH_SHARE, launch_df=LAUNCH_DF, run_sd=wide * RUN_SHARE, run_df=RUN_DF)
+
+
+def spread_of(gate: Gate, key: str, spreads: Mapping[str, Spread]) -> Spread:
+    """Return what is believed of a gate's metric: what the cells of the run show, else the stated prior."""
+    prior = stated(key, gate.threshold)
+    known = spreads.get(key)
+    if known is None:
+        return prior
+    return known if known.run_df > RUN_DF else replace(known, run_sd=max(known.run_sd, prior.run_sd))
+
+
+def estimate_spreads(pasts: Iterable[CellPast]) -> Mapping[str, Spread]:
+    """Return what all cells of a run show together, by the keys of :func:`launch_values`.
+
+    Metrics that no past holds are not in it: the stated prior holds for them.
+    """
+    by_key: dict[str, list[Past]] = {}
+    for cell in pasts:
+        launches = [launch_values(samples) for samples in cell.baseline]
+        keys = {key for launch in launches for key in launch} | {
+            key for run in cell.history for launch in run.values for key in launch if _is_known(key)
+        }
+        for key in keys:
+            baseline = [launch[key] for launch in launches if key in launch]
+            by_key.setdefault(key, []).append(past_of(key, baseline, cell.history))
+    return {key: _pooled(key, by_key[key]) for key in sorted(by_key)}
+
+
+def variances(past: Past, current: Sequence[Sequence[float]], spread: Spread) -> Variances:
+    """Return a cell's own variances: those of its past and of ``current`` groups of launches, shrunk to the spread.
+
+    s̃² = (d₀ s₀² + d s²) / (d₀ + d) with d₀ + d degrees of freedom (Smyth 2004, section 3).
+    """
+    groups = [run for run in (*past.runs, *current) if len(run) > 1]
+    own_df = sum([len(group) - 1 for group in groups])
+    launch_df = spread.launch_df + own_df
+    launch = (spread.launch_df * spread.launch_sd**2 + math.fsum(map(squares, groups))) / launch_df
+    seen = _between_runs(past.runs)
+    run = spread.run_sd**2
+    if seen is None:
+        return Variances(launch=launch, launch_df=launch_df, run=run, run_df=spread.run_df)
+    weight = seen.weight(run, launch)
+    together = (spread.run_df * run + weight * max(0.0, seen.excess(launch))) / (spread.run_df + weight)
+    return Variances(launch=launch, launch_df=launch_df, run=together, run_df=spread.run_df + weight)
+
+
+@dataclass(frozen=True, slots=True)
+class _BetweenRuns:
+    """Half the mean squared difference of successive runs: ``total`` = σ_run² + ``share`` σ_launch² on average."""
+
+    total: float
+    share: float
+    df: float
+
+    def excess(self, launch: float) -> float:
+        """Return what the launches' own variance does not explain; below 0 by chance."""
+        return self.total - self.share * launch
+
+    def weight(self, run: float, launch: float) -> float:
+        """Return the degrees of freedom that are left for ``run`` beside the noise of the launches."""
+        return self.df * (run / (run + self.share * launch)) ** 2
+
+
+def _between_runs(runs: Sequence[Sequence[float]]) -> _BetweenRuns | None:
+    """Measure from one run to the next (von Neumann 1941): a lasting change counts once, not in every deviation.
+
+    Of four differences or more the largest is left out, and the rest corrected for it: one real change in the past
+    does not blind the judge to the next.
+    """
+    if len(runs) < 2:
+        return None
+    means = [(mean(run), 1 / len(run)) for run in runs]
+    steps = sorted([((new - old) ** 2 / 2, (a + b) / 2) for (old, a), (new, b) in pairwise(means)])
+    kept = steps[:-1] if len(steps) >= _TRIMMED_FROM else steps
+    divisor = len(steps) - _largest_square(len(steps)) if len(kept) < len(steps) else float(len(steps))
+    return _BetweenRuns(
+        total=math.fsum([step for step, _ in kept]) / divisor,
+        share=mean([share for _, share in steps]),
+        df=_EFFICIENCY * len(kept),
+    )
+
+
+@lru_cache
+def _largest_square(count: int) -> float:
+    """Return the expected largest of so many independent squared standard normals: ∫ 1 − F(x)^count dx."""
+    parts = 4000
+    width = 60 / parts
+    return width * math.fsum(1 - math.erf(math.sqrt((part + 0.5) * width / 2)) ** count for part in range(parts))
+
+
+def _pooled(key: str, pasts: Sequence[Past]) -> Spread:
+    prior = stated(key)
+    own = [(math.fsum(map(squares, past.runs)), sum([len(run) - 1 for run in past.runs])) for past in pasts]
+    total, df = math.fsum([seen for seen, _ in own]), sum([freedom for _, freedom in own])
+    launch = (prior.launch_df * prior.launch_sd**2 + total) / (prior.launch_df + df)
+    launch_df = _alikeness([(seen / freedom / launch, freedom) for seen, freedom in own if freedom])
+    seen = []
+    for past, (deviations, freedom) in zip(pasts, own, strict=True):
+        between = _between_runs(past.runs)
+        if between is not None:
+            alone = (launch_df * launch + deviations) / (launch_df + freedom)
+            seen.append((between.excess(alone), between.weight(prior.run_sd**2, alone), between.df))
+    run, run_df = _pooled_runs(prior, seen)
+    return Spread(launch_sd=math.sqrt(launch), launch_df=launch_df, run_sd=math.sqrt(run), run_df=run_df)
+
+
+def _pooled_runs(prior: Spread, seen: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Pool (excess, weight, df) of every cell: runs are shared, so many cells say no more of them than the best."""
+    weights = math.fsum([weight for _, weight, _ in seen])
+    if weights == 0:
+        return prior.run_sd**2, prior.run_df
+    excess = math.fsum([excess * weight for excess, weight, _ in seen]) / weights
+    df = min(max(df for _, _, df in seen), weights)
+    run = (prior.run_df * prior.run_sd**2 + df * max(0.0, excess)) / (prior.run_df + df)
+    return run, prior.run_df + df
+
+
+def _alikeness(ratios: Sequence[tuple[float, float]]) -> float:
+    """Return the degrees of freedom of the common variance, from each cell's own over it, by moments.
+
+    If the true variances are a scaled inverse χ² with d₀ degrees of freedom, their squared coefficient of variation
+    is 2/(d₀ − 4); that of the estimates is larger by their own noise.
+    """
+    if len(ratios) < 3:
+        return LAUNCH_DF
+    excess = [((ratio - 1) ** 2 - 2 / df) / (1 + 2 / df) for ratio, df in ratios]
+    weights = [df for _, df in ratios]
+    varied = math.fsum([one * weight for one, weight in zip(excess, weights, strict=True)]) / math.fsum(weights)
+    return min(ALIKE_DF, LAUNCH_DF + 2 / varied) if varied > 0 else ALIKE_DF
+
+
+def _is_known(key: str) -> bool:
+    return key.partition(".")[0] in METRICS
