@@ -32,7 +32,7 @@ def exclusive(device: str, *, on_wait: Callable[[str], None]) -> Iterator[None]:
 
     ``on_wait`` is called once with who holds it, if anyone does.
     """
-    path = lock_folder() / f"pytest-thor-{device}.lock"
+    path = _path_of(device)
     holder = path.with_suffix(".holder")
     # The mode lets another user's session wait for the lock instead of failing to open it.
     lock = filelock.FileLock(path, mode=0o666)
@@ -49,6 +49,22 @@ def exclusive(device: str, *, on_wait: Callable[[str], None]) -> Iterator[None]:
         with suppress(OSError):
             holder.unlink()
         lock.release()
+
+
+def held_by(device: str) -> str | None:
+    """Say who measures on the device now, or return None where nobody does."""
+    path = _path_of(device)
+    lock = filelock.FileLock(path, mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return _describe(path.with_suffix(".holder"))
+    lock.release()
+    return None
+
+
+def _path_of(device: str) -> Path:
+    return lock_folder() / f"pytest-thor-{device}.lock"
 
 
 def _myself() -> dict[str, object]:

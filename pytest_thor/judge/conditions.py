@@ -58,17 +58,19 @@ def conditions(
     cpus: int,
     limits: ConditionLimits = DEFAULT_LIMITS,
     settings: Mapping[str, str | None] | None = None,
+    period: str = "the timed part",
 ) -> tuple[Condition, ...]:
     """Return what there is to say of one launch's telemetry (docs/thor-telemetry.md), the invalid first.
 
-    ``cpus`` is how many the machine has; ``settings`` are those of the run's first launch, or None.
+    ``cpus`` is how many the machine has; ``settings`` are those of the run's first launch, or None;
+    ``period`` what was watched, in words.
     """
     found = [
-        *_throttled(telemetry, limits),
-        *_settings(telemetry, settings or {}),
+        *_throttled(telemetry, limits, period),
+        *_settings(telemetry, settings or {}, period),
         *_neighbours(telemetry, limits, cpus),
-        *_memory(telemetry, limits),
-        *_sampling(telemetry, limits),
+        *_memory(telemetry, limits, period),
+        *_sampling(telemetry, limits, period),
     ]
     return tuple(sorted(found, key=lambda condition: condition.rule != "invalid"))
 
@@ -87,13 +89,13 @@ def gathered(launches: Sequence[Iterable[Condition]]) -> tuple[Condition, ...]:
     return tuple(sorted(worst, key=lambda condition: condition.rule != "invalid"))
 
 
-def _throttled(telemetry: Mapping[str, Any], limits: ConditionLimits) -> Iterator[Condition]:
+def _throttled(telemetry: Mapping[str, Any], limits: ConditionLimits, period: str) -> Iterator[Condition]:
     for name, state in _known(telemetry, "throttle"):
         if state["share"] > 0 and not name.endswith(_NORMAL):
             yield Condition(
                 name=f"throttled: {name}",
                 rule="invalid" if state["share"] >= limits.throttled_share else "advice",
-                sentence=f"the hardware throttled ({name}) for {format_percent(state['share'])} of the timed part",
+                sentence=f"the hardware throttled ({name}) for {format_percent(state['share'])} of {period}",
                 amount=state["share"],
             )
     duration_s = telemetry.get("duration_s") or 0.0
@@ -104,15 +106,15 @@ def _throttled(telemetry: Mapping[str, Any], limits: ConditionLimits) -> Iterato
             yield Condition(
                 name=f"throttled: {name}",
                 rule="invalid" if often else "advice",
-                sentence=f"the hardware lowered clocks at {count} {what} ({name}) in the timed part",
+                sentence=f"the hardware lowered clocks at {count} {what} ({name}) in {period}",
                 amount=count,
             )
 
 
-def _settings(telemetry: Mapping[str, Any], before: Mapping[str, str | None]) -> Iterator[Condition]:
+def _settings(telemetry: Mapping[str, Any], before: Mapping[str, str | None], period: str) -> Iterator[Condition]:
     changed = telemetry.get("settings_changed") or {}
     for name, (was, now) in changed.items():
-        sentence = f"the setting {name} changed from {was} to {now} in the timed part"
+        sentence = f"the setting {name} changed from {was} to {now} in {period}"
         yield Condition(name=f"setting: {name}", rule="invalid", sentence=sentence)
     for name, now in _known(telemetry, "settings"):
         was = before.get(name)
@@ -156,7 +158,7 @@ def _busiest(cpu: Mapping[str, Any]) -> str:
     return f", {' and '.join(busiest[:2])} most" if busiest else ", short-lived ones most"
 
 
-def _memory(telemetry: Mapping[str, Any], limits: ConditionLimits) -> Iterator[Condition]:
+def _memory(telemetry: Mapping[str, Any], limits: ConditionLimits, period: str) -> Iterator[Condition]:
     available = (telemetry.get("memory_bytes") or {}).get("available")
     if available is not None and available["min"] < limits.available_bytes:
         sentence = f"only {format_bytes(available['min'])} of memory were left"
@@ -171,14 +173,14 @@ def _memory(telemetry: Mapping[str, Any], limits: ConditionLimits) -> Iterator[C
             amount=swapped_in + swapped_out,
         )
     if (read := moved.get("read_from_disk", 0.0)) >= limits.read_bytes:
-        sentence = f"{format_bytes(read)} were read from disk in the timed part: is the model larger than the memory?"
+        sentence = f"{format_bytes(read)} were read from disk in {period}: is the model larger than the memory?"
         yield Condition(name="disk", rule="advice", sentence=sentence, amount=read)
 
 
-def _sampling(telemetry: Mapping[str, Any], limits: ConditionLimits) -> Iterator[Condition]:
+def _sampling(telemetry: Mapping[str, Any], limits: ConditionLimits, period: str) -> Iterator[Condition]:
     covered = telemetry.get("covered")
     if covered is not None and covered < limits.covered:
-        sentence = f"the machine was watched for {format_percent(covered)} of the timed part only"
+        sentence = f"the machine was watched for {format_percent(covered)} of {period} only"
         yield Condition(name="covered", rule="advice", sentence=sentence, amount=1 - covered)
     used = (telemetry.get("cpu") or {}).get("sampler_cores")
     if used is not None and used > limits.sampler_cores:

@@ -1,0 +1,112 @@
+"""``pytest-thor doctor`` on recorded trees and on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pytest_thor.checkup import Checkup, EngineFound, check
+from pytest_thor.command import main
+from pytest_thor.host.device import identify
+from pytest_thor.host.findings import Finding
+from pytest_thor.measurement import EngineBuild
+from tests.unit.host.trees import plant, write
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, ["doctor", *words])
+
+
+@pytest.fixture
+def thor(tmp_path: Path) -> Path:
+    root = plant("thor-r38.4", tmp_path / "thor")
+    write(root, "proc/sys/vm/drop_caches", "0\n")
+    return root
+
+
+def test_a_recorded_thor_at_its_fastest_is_ready(thor: Path) -> None:
+    result = run("--root", str(thor))
+
+    assert result.exit_code == 0, result.output
+    assert "NVIDIA Jetson AGX Thor Developer Kit (jetson-agx-thor)" in result.output
+    assert "L4T               38.4.0 (JetPack 7.1)" in result.output
+    assert "VIN 19.8 W" in result.output
+    assert result.output.endswith("Nothing in this tree would spoil a measurement.\n")
+
+
+def test_what_spoils_a_measurement_comes_with_its_remedy_and_status_1(thor: Path) -> None:
+    write(thor, "sys/class/thermal/cooling_device2/cur_state", "2\n")
+
+    result = run("--root", str(thor))
+
+    assert result.exit_code == 1
+    assert "✗ the hardware throttles now: gpu-throttle-alert\n  → sudo jetson_clocks --fan" in result.output
+    assert result.output.endswith("One thing would spoil a measurement.\n")
+
+
+def test_a_remedy_is_one_line_however_long(tmp_path: Path) -> None:
+    root = plant("thor-r39.0", tmp_path)
+
+    lines = run("--root", str(root)).output.splitlines()
+
+    assert any(line.endswith("| sudo tee /etc/sudoers.d/pytest-thor") and "echo" in line for line in lines)
+
+
+def test_json_says_the_same(thor: Path) -> None:
+    result = run("--root", str(thor), "--json")
+
+    found = json.loads(result.output)
+    assert found["schema"] == "pytest-thor/doctor/1"
+    assert found["status"] == result.exit_code == 0
+    assert found["device"]["jetpack"] == "7.1"
+    assert found["engines"] is None
+    assert found["telemetry"]["channels"]["power_w"]["VIN"] == pytest.approx(19.78)
+
+
+def test_a_sensor_that_cannot_be_read_is_null(thor: Path) -> None:
+    write(thor, "sys/class/thermal/thermal_zone1/temp", "\n")
+
+    found = json.loads(run("--root", str(thor), "--json").output)
+
+    assert found["telemetry"]["channels"]["temperature_c"]["gpu"] is None
+    assert "temperature_c.gpu" in found["telemetry"]["trouble"][0]
+
+
+def test_this_machine_is_watched(own_device_lock: Path, tmp_path: Path) -> None:
+    program = tmp_path / "llama-bench"
+    checkup = check(engines={"llama-bench": program}, watch_s=0.05)
+
+    assert checkup.device == identify()
+    assert checkup.engines is not None
+    bench = next(engine for engine in checkup.engines if engine.name == "llama-bench")
+    assert str(program) in str(bench.problem)
+    assert checkup.channels["memory_bytes"]["available"]
+    json.dumps(checkup.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "status"),
+    [(True, None, 0), (True, "note", 0), (True, "spoils", 1), (False, "spoils", 2), (False, None, 2)],
+)
+def test_the_exit_status(found: bool, level: str | None, status: int) -> None:
+    build = EngineBuild(name="llama-bench", path="/opt/llama-bench")
+    engines = (
+        EngineFound(name="llama-bench", build=build if found else None),
+        EngineFound(name="openai", build=EngineBuild(name="openai", path=""), needs_nothing=True),
+    )
+    said = () if level is None else (Finding(topic="x", level=level, sentence="x"),)  # type: ignore[arg-type]
+
+    assert Checkup(device=identify(), engines=engines, channels={}, trouble=(), findings=said).status == status
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"), [("llama-bench", "write NAME=PATH"), ("lama=/x", "there is no engine lama; there are")]
+)
+def test_an_engine_that_is_wrongly_said(word: str, complaint: str) -> None:
+    result = run("--engine", word)
+
+    assert result.exit_code == 2
+    assert complaint in result.output
