@@ -11,6 +11,7 @@
     │   ├── EngineMissing      it is not installed, or lacks an option that the matrix asks for
     │   └── EngineFailure      it ran and failed; carries the end of its log
     ├── BaselineError      a stored baseline cannot be read or written
+    ├── PublishedError     a published result, or a reference made of some, cannot be read or written
     └── ReportError        the report folder cannot be written
 
 A message says what is wrong, where, what was expected, and what to do; it is shown without a traceback.
@@ -76,6 +77,10 @@ class EngineFailure(EngineError):  # noqa: N818
 
 class BaselineError(ThorError):
     """A stored baseline cannot be read or written."""
+
+
+class PublishedError(ThorError):
+    """A file of published results cannot be read, or a reference made of it cannot be written."""
 
 
 class ReportError(ThorError):

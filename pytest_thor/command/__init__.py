@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 import click
@@ -11,6 +12,7 @@ from pytest_thor.errors import ThorError
 
 SUBCOMMANDS: dict[str, str] = {
     "doctor": "Say what this machine is, what is ready, and what would spoil a measurement.",
+    "import": "Read figures that others published, and say which cannot be believed.",
     "report": "Render a finished run again: Markdown, comments, tables and exports.",
 }
 """Every subcommand with one line of help; ``baseline`` is ``command`` in ``pytest_thor/command/baseline.py``."""
@@ -25,7 +27,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in SUBCOMMANDS:
             return None
-        command: click.Command = import_module(f"pytest_thor.command.{cmd_name}").command
+        command: click.Command = import_module(f"pytest_thor.command.{_module(cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -41,6 +43,11 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except ThorError as error:
             _end(error)
+
+
+def _module(name: str) -> str:
+    """Return the module of a subcommand: ``import`` is a word of Python's, so that its module is ``import_``."""
+    return f"{name}_" if iskeyword(name) else name
 
 
 def _end(error: ThorError) -> NoReturn:
