@@ -56,7 +56,9 @@ def _stored(row: BenchRow, name: str) -> str | int | float | None:
         return None if name in _MEASURED else ""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)
-    return value if isinstance(value, str | int | float) else str(value)
+    if isinstance(value, int | float):
+        return value
+    return str(value).encode("utf-8", "replace").decode()  # a lone surrogate is no text to SQLite
 
 
 def _literal(value: str | int | float | None) -> str:  # noqa: PYI041 - what a row holds

@@ -109,7 +109,8 @@ def _values(launches: Sequence[BenchRow], fields: Sequence[str]) -> list[str]:
         "t/s": f"{mean:.2f} ± {deviation:.2f}",
     }
     values = [special.get(field) or ("n/a" if first.get(field) is None else str(first[field])) for field in fields]
-    return [value if field == "t/s" else gfm.text(value) for field, value in zip(fields, values, strict=True)]
+    ours = {"size", "params", "test", "t/s"}
+    return [value if field in ours else gfm.text(value) for field, value in zip(fields, values, strict=True)]
 
 
 def _line(values: Sequence[str], widths: Sequence[int]) -> str:
