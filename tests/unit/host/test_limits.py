@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_thor.errors import ThorError
 from pytest_thor.host import measured_roof as measuring
 from pytest_thor.host.datasheets import DATASHEETS
 from pytest_thor.host.device import Device, Gpu, identify
@@ -214,12 +213,14 @@ def test_what_is_kept_and_not_sound_is_measured_again(
     assert found.bandwidth == 2e9
 
 
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "_measure", lambda *_: (2e9, 3e9))
     (tmp_path / "limits").write_text("in the way")
 
-    with pytest.raises(ThorError, match="cannot keep this machine's measured limits"):
-        measured_roof(BARE, cache=tmp_path)
+    found = measured_roof(BARE, cache=tmp_path)
+
+    assert found is not None
+    assert found.bandwidth == 2e9
 
 
 def test_without_numpy_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
