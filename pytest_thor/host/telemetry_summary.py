@@ -13,6 +13,9 @@ Table: TypeAlias = Mapping[str, Any]
 ENOUGH = 0.9
 """The share of a window that readings must cover before a sum over it (energy) is given."""
 
+SHORTEST_S = 1.0
+"""The shortest timed part whose energy is given per token."""
+
 _BOARD = ("VIN", "VDD_IN", "VIN_SYS_5V0")
 """Rails that everything on a Jetson is fed through, the outermost first."""
 
@@ -49,6 +52,15 @@ class Telemetry:
     settings: Mapping[str, str | None] = field(default_factory=dict)
     settings_changed: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    def energy_j_per_token(self, tokens: int) -> float | None:
+        """Return the joules per token that the device took in, or None where its sensors cannot tell.
+
+        Sensors average over 0.1 s and more, so that a shorter timed part than ``SHORTEST_S`` would be another's energy.
+        """
+        if self.total_energy is None or tokens <= 0 or self.duration_s < SHORTEST_S:
+            return None
+        return float(self.total_energy["j"]) / tokens
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""

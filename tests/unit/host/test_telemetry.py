@@ -14,7 +14,7 @@ import pytest
 from pytest_thor.host.series import Series
 from pytest_thor.host.source import MISSING, Channel, Source
 from pytest_thor.host.telemetry import BUDGET, Sampler, local_sources
-from pytest_thor.host.telemetry_summary import tables, total_energy
+from pytest_thor.host.telemetry_summary import Telemetry, tables, total_energy
 from tests.unit.host.trees import RELEASES, plant, write
 
 
@@ -180,6 +180,25 @@ def test_a_device_is_fed_through_rails_that_count_nothing_twice(
     found = total_energy(energy_j)
 
     assert (found["rails"] if found else None) == rails
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "total", "tokens", "expected"),
+    [
+        (2.0, {"rails": ["VIN"], "j": 60.0}, 120, 0.5),
+        (0.2, {"rails": ["VIN"], "j": 60.0}, 120, None),
+        (2.0, None, 120, None),
+        (2.0, {"rails": ["VIN"], "j": 60.0}, 0, None),
+    ],
+)
+def test_energy_per_token_is_given_only_where_sensors_can_tell(
+    duration_s: float, total: dict[str, Any] | None, tokens: int, expected: float | None
+) -> None:
+    telemetry = Telemetry(
+        started_at="", duration_s=duration_s, windows=1, samples=20, rate_hz=10.0, covered=1.0, total_energy=total
+    )
+
+    assert telemetry.energy_j_per_token(tokens) == expected
 
 
 def test_local_sources_fit_the_protocol() -> None:
