@@ -53,10 +53,10 @@ def local_sources(root: Path = Path("/"), library: nvml.Library | None = None) -
 class _Slot:
     """When something is read next: after its interval, or later where it costs too much."""
 
-    def __init__(self, read: Callable[[], None], interval_s: float) -> None:
+    def __init__(self, read: Callable[[], None], interval_s: float, series: Series | None = None) -> None:
         self.due_s = 0.0
-        self.interval_s = interval_s
         self._wanted_s = interval_s
+        self._series = series
         self._read = read
         self._cost_s = 0.0
 
@@ -65,9 +65,11 @@ class _Slot:
         begin = time.thread_time()
         self._read()
         cost_s = time.thread_time() - begin
-        self.interval_s = max(self._wanted_s, min(cost_s, self._cost_s) / BUDGET)
+        interval_s = max(self._wanted_s, min(cost_s, self._cost_s) / BUDGET)
         self._cost_s = cost_s
-        self.due_s = now_s + self.interval_s
+        self.due_s = now_s + interval_s
+        if self._series is not None:
+            self._series.interval_s = interval_s
 
 
 @final
@@ -96,7 +98,7 @@ class Sampler:
         if watch_processes:
             watches += [self._processes, *([self._gpu] if self._gpu else [])]
         self._slots = [
-            *(_Slot(self._reader(source, series), source.interval_s) for source, series in self._pairs()),
+            *(_Slot(self._reader(source, series), source.interval_s, series) for source, series in self._pairs()),
             *(_Slot(_looker(watch), watch.interval_s) for watch in watches),
         ]
         self._watches = watches
