@@ -50,7 +50,7 @@ def find(identity: str, memory_bytes: int | None = None) -> Datasheet | None:
     return None
 
 
-_THOR = "NVIDIA Jetson Thor series data sheet (DS-11945-001) and product page: 2070 (T4000: 1200) sparse FP4 TFLOPS, "
+_THOR = "NVIDIA Jetson Thor product page and module data sheets: 2070 (T4000: 1200) sparse FP4 TFLOPS, "
 _THOR += "517 dense FP8, 273 GB/s; 20 (12) SMs at 1.575 (1.53) GHz; L2 as CUDA reports it"
 _ORIN = (
     "NVIDIA Jetson Orin series data sheets and product page (GPU share of the TOPS, sparse figures halved), with the "
@@ -214,7 +214,7 @@ DATASHEETS: tuple[Datasheet, ...] = (
         title="H200 SXM",
         bandwidth=4917,
         cache_mib=50,
-        source=_HOPPER + " (4.8 TB/s; 6016 bits at 6.5 Gbit/s come to 4.9)",
+        source=_HOPPER + " (4.8 TB/s; 6144 bits at 3201 MHz come to 4.917)",
         fp32=66.9,
         fp16=989.4,
         bf16=989.4,

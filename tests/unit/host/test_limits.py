@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from pytest_thor.host import measured_roof as measuring
-from pytest_thor.host.datasheets import DATASHEETS
+from pytest_thor.host.datasheets import DATASHEETS, Datasheet
 from pytest_thor.host.device import Device, Gpu, identify
 from pytest_thor.host.limits import known_roof, roof_of
 from pytest_thor.host.measured_roof import UNKNOWN_CACHE_BYTES, cache_bytes, measured_roof
 
+DOCUMENTED = (Path(__file__).parents[3] / "docs/limits.md").read_text(encoding="utf-8")
 BARE = Device(
     slug="some-cpu-4c",
     name="Some CPU",
@@ -89,18 +90,28 @@ def test_the_figures_of_a_thor() -> None:
 
 
 @pytest.mark.parametrize("row", DATASHEETS, ids=lambda row: row.title)
-def test_every_row_is_plausible_and_has_a_source(row: object) -> None:
-    [found] = [each for each in DATASHEETS if each is row]
-    assert len(found.source) > 20
-    assert 50 <= found.bandwidth <= 20_000, "GB/s"
-    assert 1 <= found.cache_mib <= 512, "MiB"
-    assert 1 <= found.headroom <= 1.2
-    assert found.fp32 < found.fp16
+def test_every_row_is_plausible_and_has_a_source(row: Datasheet) -> None:
+    assert len(row.source) > 20
+    assert 50 <= row.bandwidth <= 20_000, "GB/s"
+    assert 1 <= row.cache_mib <= 512, "MiB"
+    assert 1 <= row.headroom <= 1.2
+    assert row.fp32 < row.fp16
     for less, more in (("bf16", "fp16"), ("fp16", "int8"), ("fp16", "fp8"), ("fp8", "fp4")):
-        slow, fast = getattr(found, less), getattr(found, more)
+        slow, fast = getattr(row, less), getattr(row, more)
         if slow is not None and fast is not None:
             assert slow <= fast <= 4.2 * slow, f"{less} and {more}"
             assert fast / slow == pytest.approx(round(fast / slow), rel=0.03), f"{more} is a multiple of {less}"
+
+
+@pytest.mark.parametrize("row", DATASHEETS, ids=lambda row: row.title)
+def test_the_documentation_has_the_same_figures(row: Datasheet) -> None:
+    peaks = (row.fp32, row.bf16, row.fp16, row.fp8, row.int8, row.fp4)
+    figures = [row.bandwidth, row.cache_mib, *peaks]
+    cells = [row.title, *("" if figure is None else f"{figure:g}" for figure in figures)]
+    cells.append("" if row.headroom == 1 else f"×{row.headroom:g}")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in DOCUMENTED.splitlines()]
+
+    assert cells in lines
 
 
 def test_titles_are_names_of_one_device_each() -> None:
