@@ -169,9 +169,10 @@ def seconds_per_token(record: CellRecord) -> tuple[float, ...]:
     """
     metric, form = _SOURCES[record.kind]
     samples = [sample for launch in record.launches for sample in launch.samples.get(metric, ())]
-    if not all(math.isfinite(sample) and sample > 0 for sample in samples):
+    if 0 in samples:
         return ()
-    return tuple(1 / sample if form == "rate" else sample / 1000 for sample in samples)
+    times_s = tuple(1 / sample if form == "rate" else sample / 1000 for sample in samples)
+    return times_s if all(0 < time_s < math.inf for time_s in times_s) else ()
 
 
 def _extra_info(record: CellRecord) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 _MARKUP = re.compile(r"[&<>`*\[\]|~\\#@$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\S)")
+# Most of what a report says; it is let through at once.
+_HARMLESS = re.compile(r"(?!\d+[.)](?: |$))[A-Za-z0-9(][A-Za-z0-9,.%;()/'+-]*(?: [A-Za-z0-9,.%;()/'+-]+)*")
 _BLOCK_MARK = re.compile(r"^[-+=](?=[-+= ]|$)")
 _NUMBERED = re.compile(r"^(\d+)([.)])(?= |$)")
 _MENTION = re.compile(r"(?<![A-Za-z0-9])&#64;(?=[A-Za-z0-9])")
@@ -21,6 +23,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 
 def text(foreign: str) -> str:
     """Return one line of running text; line breaks become spaces, and a name after @ calls nobody."""
+    if _HARMLESS.fullmatch(foreign) and "www." not in foreign:
+        return foreign
     line = _MENTION.sub("&#64;&#8288;", _escaped(foreign))
     line = _NUMBERED.sub(lambda match: f"{match[1]}{_entity(match[2])}", line)
     return _BLOCK_MARK.sub(lambda match: _entity(match[0]), line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -59,15 +58,11 @@ def bench_rows(document: ReportDocument) -> Iterator[BenchRow]:
                     yield BenchRow(cell=cell, is_reference=is_reference, fields=fields, speeds_tps=speeds_tps)
 
 
-def unmeasured(document: ReportDocument) -> list[CellRecord]:
-    """Return the prefill and decode cells that :func:`bench_rows` has no row of."""
-    measured = {(row.cell.matrix, row.cell.id) for row in bench_rows(document) if not row.is_reference}
-    return [cell for cell in document.cells if cell.kind in METRICS and (cell.matrix, cell.id) not in measured]
-
-
 def spread(values: Sequence[float]) -> tuple[float, float]:
     """Return mean and sample standard deviation as llama-bench has them; that of one value is 0."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+    mean = math.fsum(values) / len(values)
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0
 
 
 def _fields(cell: CellRecord, launch: LaunchRecord, speeds_tps: Sequence[float]) -> dict[str, Any]:
@@ -101,8 +96,9 @@ def _fields(cell: CellRecord, launch: LaunchRecord, speeds_tps: Sequence[float])
 
 def _count(cell: CellRecord, name: str) -> int:
     value = cell.parameters.get(name, 0)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 
 def _is_speed(value: float) -> bool:
-    return math.isfinite(value) and value > 0
+    """Say whether a figure could be one at all; what lies beyond would overflow its own standard deviation."""
+    return 1e-12 < value < 1e15

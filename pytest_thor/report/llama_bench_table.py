@@ -7,7 +7,7 @@ from itertools import groupby
 
 from pytest_thor.report import gfm
 from pytest_thor.report.document import ReportDocument
-from pytest_thor.report.llama_bench_rows import BenchRow, bench_rows, spread, unmeasured
+from pytest_thor.report.llama_bench_rows import METRICS, BenchRow, bench_rows, spread
 from pytest_thor.report.ranking import word
 
 _COLUMNS = {
@@ -71,10 +71,13 @@ def llama_bench_table(document: ReportDocument) -> str:
         f"{''.join(_lines(group))}\nbuild: {gfm.text(commit)} ({gfm.text(number)})\n"
         for (commit, number), group in by_build.items()
     ]
-    missing = "".join(
-        f"\nnot measured: {gfm.text(cell.id)} ({word(cell)})\n" for cell in unmeasured(document) if tables
-    )
-    return "\n".join(tables) + missing
+    measured = {(row.cell.matrix, row.cell.id) for row in rows}
+    missing = [
+        f"\nnot measured: {gfm.text(cell.id)} ({word(cell)})\n"
+        for cell in document.cells
+        if rows and cell.kind in METRICS and (cell.matrix, cell.id) not in measured
+    ]
+    return "\n".join(tables) + "".join(missing)
 
 
 def _lines(rows: Sequence[BenchRow]) -> Iterator[str]:

@@ -130,7 +130,7 @@ def test_foreign_text_neither_leaves_its_cell_nor_its_literal(text: str, tmp_pat
     assert as_it_is == (f"{text}'); DROP TABLE llama_bench; --",)
 
 
-@pytest.mark.parametrize("speed", [float("nan"), float("inf"), -1.0, 0.0])
+@pytest.mark.parametrize("speed", [float("nan"), float("inf"), -1.0, 0.0, 5e-324, 1.7e308])
 def test_a_launch_with_a_figure_that_is_no_speed_has_no_row(speed: float) -> None:
     launches = [launch({"tg_tps": [40.0, speed]}), launch({"tg_tps": [41.0]})]
 
