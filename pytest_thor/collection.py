@@ -40,20 +40,20 @@ def vocabulary() -> Vocabulary:
     )
 
 
-def check_engines(given: Mapping[str, Path]) -> None:
-    """Refuse a name that no engine has: the one that was meant would be measured in its place, unnoticed.
+def check_programs(option: str, given: Mapping[str, Path], known: Iterable[str]) -> None:
+    """Refuse a name that no engine or backend has: the one that was meant would be measured instead, unnoticed.
 
     Raises:
         pytest.UsageError: a name is unknown, or nothing is at its path.
     """
-    known = [*ENGINES, "llama-quantize"]
+    names = list(dict.fromkeys(known))
     for name, path in given.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise pytest.UsageError(f"--thor-engine {name}={path}: there is no engine {name!r}; {advice}")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+            raise pytest.UsageError(f"{option} {name}={path}: there is no engine or backend {name!r}; {advice}")
         if not path.exists():
-            raise pytest.UsageError(f"--thor-engine {name}={path}: there is nothing at this path")
+            raise pytest.UsageError(f"{option} {name}={path}: there is nothing at this path")
 
 
 def load_matrices(paths: Sequence[Path]) -> tuple[LoadedMatrix, ...]:

@@ -20,6 +20,10 @@ SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """The running session, in ``config.stash``; there when a matrix was given."""
 RECORD: pytest.StashKey[CellRecord] = pytest.StashKey()
 """What a test measured, in ``item.stash``."""
+MAY_PUT_OFF: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether a test may be put off until more is known, in ``item.stash``."""
+PUT_OFF: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether it was, in ``item.stash``."""
 
 
 class ThorRun:
@@ -32,14 +36,19 @@ class ThorRun:
     def __call__(self) -> CellRecord:
         """Return the cell's metrics and verdict, whatever the verdict is.
 
-        The test is skipped where the engine or the model is missing, and fails where the engine did.
+        The test is skipped where the engine or the model is missing, and fails where the engine did. One whose cell is
+        in doubt may end here and be run again, whole, after the others.
         """
         from pytest_thor.errors import ReportError
 
+        may_put_off = self._item.stash.get(MAY_PUT_OFF, False)
         try:
-            record = self._item.config.stash[SESSION].record(self._cell)
+            record = self._item.config.stash[SESSION].record(self._cell, may_put_off=may_put_off)
         except ReportError as error:  # nothing that is measured from here on would be kept
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+        if record is None:
+            self._item.stash[PUT_OFF] = True
+            pytest.skip("in doubt: measured again later in this run")
         self._item.stash[RECORD] = record
         if record.outcome == "skipped":
             pytest.skip(record.reason)

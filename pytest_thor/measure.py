@@ -1,101 +1,94 @@
-"""One group of cells, start to finish: launches of its engine, until the judge is satisfied with each cell."""
+"""The cells of one engine start: what is launched for them, side by side with a reference engine where one is given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_thor.baseline.fingerprint import Fingerprint
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Engine, ProgressCallback
-from pytest_thor.judge.compare import doubted, incomparable, judge_cell
-from pytest_thor.judge.policy import needs_another_launch
+from pytest_thor.judge.history import PastRun
 from pytest_thor.measurement import Launch, Samples
-from pytest_thor.verdict import Judgement
+from pytest_thor.verdict import Judgement, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
     """What a cell is held against: a baseline's launches, or why they cannot be used.
 
-    ``launches`` is empty where nothing is stored. ``blocking`` names what makes the stored ones another machine's
-    or another model's; ``named`` what is under test and differs.
+    ``launches`` is empty where nothing is stored, and ``history`` holds the later runs that compare, oldest first.
+    ``blocking`` names what makes the stored ones another machine's or another model's; ``named`` what is under test
+    and differs. ``against`` is the reference engine of an A/B run, in words; what is stored then plays no part.
     """
 
     launches: tuple[Samples, ...] = ()
+    history: tuple[PastRun, ...] = ()
     blocking: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    against: str | None = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is anything to compare with."""
+        return self.against is not None or bool(self.launches and not self.blocking)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A cell's launches and what the judge says of them; no judgement where a launch failed."""
+@dataclass(slots=True, kw_only=True)
+class Trial:
+    """One cell while it is measured: its launches, those of the reference engine, and the verdicts after each."""
 
-    launches: tuple[Launch, ...]
-    judgement: Judgement | None
+    cell: Cell
+    reference: Reference
+    fingerprint: Fingerprint
+    launches: list[Launch] = field(default_factory=list)
+    reference_launches: list[Launch] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    judgement: Judgement | None = None
+    visited_at: int | None = None
+    """How many launches there were when a test last asked for this cell."""
 
     @property
     def failure(self) -> Launch | None:
         """The launch that could not measure the cell."""
-        return next((launch for launch in self.launches if launch.failure is not None), None)
+        return next((launch for launch in (*self.launches, *self.reference_launches) if launch.failure), None)
 
 
-def judge(cell: Cell, launches: Sequence[Launch], reference: Reference) -> Judgement:
-    """Return the verdict of launches that all measured."""
-    samples = [launch.samples for launch in launches]
-    thresholds = dict(cell.thresholds)
-    doubts = [doubt for launch in launches for doubt in launch.doubts]
-    if reference.blocking:
-        judgement = incomparable(
-            title=cell.id, kind=cell.kind, thresholds=thresholds, launches=samples, differences=reference.blocking
-        )
-    else:
-        judgement = judge_cell(
-            title=cell.id,
-            kind=cell.kind,
-            thresholds=thresholds,
-            baseline=list(reference.launches),
-            launches=samples,
-        )
-    return doubted(judgement, title=cell.id, doubts=doubts)
+LaunchCallback = Callable[[Trial, Launch, bool], None]
+"""Told of every finished launch, and whether it is the reference engine's."""
 
 
-def measure(
-    cells: Sequence[Cell],
-    *,
-    engine: Engine,
-    artifact: Path,
-    references: Mapping[Cell, Reference],
-    launches: tuple[int, int],
-    on_launch: Callable[[Cell, int, Launch], None],
-    on_progress: ProgressCallback,
-) -> dict[Cell, Measured]:
-    """Launch the engine for cells of one model × quant × backend until each has its verdict.
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """The trials of one model × quant × backend, which share every start of their engine."""
 
-    A launch covers only the cells that are still in doubt. A cell whose launch fails is not asked again: a
-    failure is shown, never averaged away.
+    engine: Engine
+    artifact: Path
+    trials: tuple[Trial, ...]
+    rival: Engine | None = None
+    rounds: int = 0
+    last_round_s: float = 0.0
+    """How long the last round took: what the next one probably costs."""
 
-    Raises:
-        EngineMissing: this build lacks an option that the cells ask for.
-    """
-    minimum, maximum = launches
-    taken: dict[Cell, list[Launch]] = {cell: [] for cell in cells}
-    judgements: dict[Cell, Judgement | None] = dict.fromkeys(cells)
-    pending = list(cells)
-    number = 0
-    while pending:
-        number += 1
-        for batch in engine.batches(pending):
-            for cell, launch in engine.launch(batch, artifact, on_progress):
-                taken[cell].append(launch)
-                on_launch(cell, number, launch)
-        undecided = []
-        for cell in pending:
-            if taken[cell][-1].failure is not None:
-                judgements[cell] = None
-                continue
-            judgement = judgements[cell] = judge(cell, taken[cell], references[cell])
-            if needs_another_launch(judgement, launches=len(taken[cell]), minimum=minimum, maximum=maximum):
-                undecided.append(cell)
-        pending = undecided
-    return {cell: Measured(launches=tuple(taken[cell]), judgement=judgements[cell]) for cell in cells}
+    def launch(
+        self, trials: Sequence[Trial], *, on_launch: LaunchCallback, on_progress: ProgressCallback
+    ) -> None:
+        """Launch once for these trials; a reference engine and the current one take turns in going first.
+
+        A trial whose launch fails in the first half of a pair is left out of the second.
+
+        Raises:
+            EngineMissing: this build lacks an option that the cells ask for.
+        """
+        turns = [(self.engine, False)] if self.rival is None else [(self.rival, True), (self.engine, False)]
+        if self.rounds % 2:
+            turns.reverse()
+        self.rounds += 1
+        for engine, is_reference in turns:
+            by_cell = {trial.cell: trial for trial in trials if trial.failure is None}
+            for batch in engine.batches(list(by_cell)) if by_cell else ():
+                for cell, launch in engine.launch(batch, self.artifact, on_progress):
+                    trial = by_cell[cell]
+                    (trial.reference_launches if is_reference else trial.launches).append(launch)
+                    on_launch(trial, launch, is_reference)

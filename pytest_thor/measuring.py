@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from _pytest.runner import runtestprotocol  # as the plugins that run a test again have it; public nowhere
 
 from pytest_thor import collection
 from pytest_thor.acceptance import update_baselines
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import BaselineError, ReportError
 from pytest_thor.files import atomic_write_text, shown
-from pytest_thor.fixtures import RECORD, SESSION
+from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.options import Options
 from pytest_thor.report import document
 from pytest_thor.results import Results, now
@@ -36,6 +37,7 @@ class Measuring:
         self._options = chosen
         self._matrices = matrices
         self._cells = {(cell.matrix, cell.id): cell for matrix in matrices for cell in matrix.cells}
+        self._canaries = [cell.id for cell in self._cells.values() if cell.canary]
         self._roots = {str(matrix.path): chosen.baseline_root(matrix.path) for matrix in matrices}
         self._is_worker = hasattr(config, "workerinput")
         self._results = Results()
@@ -46,6 +48,7 @@ class Measuring:
         self._report: Path | None = None
         self._stopped_by_a_failure = False
         self._replaces_dot = False
+        self._waiting_from: int | None = None
 
     def pytest_sessionstart(self) -> None:
         """Make sure before hours of measuring that the report can be written, and begin a new journal."""
@@ -53,8 +56,10 @@ class Measuring:
             signal.signal(number, _stop)
         if self._is_worker:
             return
+        journal = self._options.report / "journal.jsonl"
         try:
-            atomic_write_text(self._options.report / "journal.jsonl", "")
+            if not (self._options.resume and journal.exists()):
+                atomic_write_text(journal, "")
         except OSError as error:
             raise pytest.UsageError(
                 f"{self._options.report}: the report folder cannot be written: {error.strerror}; "
@@ -70,13 +75,55 @@ class Measuring:
         return Setup(
             models=chosen.models,
             engines=chosen.engines,
+            against=chosen.against,
             baselines=self._roots,
             launches=chosen.launches,
+            budget_s=chosen.budget_s,
+            relative=chosen.relative,
             policy=Policy(inconclusive=chosen.inconclusive, invalid=chosen.invalid, strict=chosen.strict),
             full_hash=chosen.full_hash,
             journal=chosen.report / "journal.jsonl",
+            resume=chosen.resume,
             cache=chosen.cache,
         )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Run a test whose cell may be in doubt; if it is, come back to it after the others.
+
+        Under pytest-xdist the controller counts each test once, so a worker settles every cell in its turn. The last
+        test is settled too: there is nothing to put it behind.
+        """
+        cell = collection.cell_of(item)
+        if self._is_worker or nextitem is None or cell is None:
+            item.stash[MAY_PUT_OFF] = False
+            return None
+        item.stash[MAY_PUT_OFF] = True
+        item.stash[PUT_OFF] = False
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if item.stash[PUT_OFF]:
+            self._put_off(item, nextitem)
+            self._terminal.put_off(cell, self._session.provisional(cell))
+        else:
+            for report in reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _put_off(self, item: pytest.Item, nextitem: pytest.Item) -> None:
+        """Queue a test again behind the others; of those that wait, the most in doubt come first."""
+        items = item.session.items
+        if self._waiting_from is None:
+            self._waiting_from = len(items)
+        items.append(item)
+        # What comes next is settled: pytest has prepared for it.
+        start = max(self._waiting_from, _last_index(items, nextitem) + 1)
+        items[start:] = sorted(items[start:], key=self._doubt, reverse=True)
+
+    def _doubt(self, item: pytest.Item) -> float:
+        cell = collection.cell_of(item)
+        return self._session.doubt(cell) if cell else 0.0
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -147,7 +194,11 @@ class Measuring:
             )
 
     def _write_report(self, session: pytest.Session) -> None:
-        report = self._results.document(self._matrices, exit_status=int(session.exitstatus))
+        report = self._results.document(
+            self._matrices,
+            environment=self._results.environment(relative=self._options.relative, canaries=self._canaries),
+            exit_status=int(session.exitstatus),
+        )
         document.write(report, self._options.report / "report.json")
         self._report = self._options.report / "report.json"
 
@@ -158,10 +209,15 @@ class Measuring:
             self._terminal.summary(
                 self._results.records,
                 title=", ".join(matrix.name for matrix in self._matrices),
+                environment=self._results.environment(relative=self._options.relative, canaries=self._canaries),
                 report=shown(self._report, here) if self._report else None,
                 stored=[shown(path, here) for path in self._stored],
                 troubles=self._troubles,
             )
+
+
+def _last_index(items: Sequence[pytest.Item], wanted: pytest.Item) -> int:
+    return next(index for index in range(len(items) - 1, -1, -1) if items[index] is wanted)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

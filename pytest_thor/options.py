@@ -12,12 +12,14 @@ from typing import Any, Literal, TypeAlias, cast
 
 import pytest
 
+from pytest_thor.units import parse_duration
+
 UpdateMode: TypeAlias = Literal["missing", "accept"]
 InconclusivePolicy: TypeAlias = Literal["pass", "warn", "fail"]
 InvalidPolicy: TypeAlias = Literal["warn", "fail"]
 ListFormat: TypeAlias = Literal["text", "json"]
 
-DEFAULT_LAUNCHES = "3:5"
+DEFAULT_LAUNCHES = "1:6"
 _LAUNCHES = re.compile(r"(?P<minimum>\d+)(?::(?P<maximum>\d+))?")
 _PROJECT_MARKERS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", ".git")
 
@@ -30,14 +32,18 @@ class Options:
     matrices_from_command_line: bool
     models: tuple[Path, ...]
     engines: Mapping[str, Path]
+    against: Mapping[str, Path]
     baseline: Path | None
     update_baseline: UpdateMode | None
     launches: tuple[int, int]
+    budget_s: float | None
+    relative: bool
     inconclusive: InconclusivePolicy
     invalid: InvalidPolicy
     strict: bool
     full_hash: bool
     report: Path
+    resume: bool
     list_format: ListFormat | None
     cache: Path
 
@@ -81,7 +87,15 @@ def add_options(parser: pytest.Parser) -> None:
     )
     option(
         "--thor-engine",
-        "which executable or Python interpreter an engine is; may be repeated",
+        "which executable or Python interpreter an engine, or one backend's engine, is; may be repeated",
+        ini="linelist",
+        action="append",
+        metavar="NAME=PATH",
+    )
+    option(
+        "--thor-against",
+        "A/B: alternate launches of this reference engine with the current one and judge the pairs, without a stored "
+        "baseline; may be repeated",
         ini="linelist",
         action="append",
         metavar="NAME=PATH",
@@ -105,6 +119,19 @@ def add_options(parser: pytest.Parser) -> None:
         f"launches per cell; the judge stops as soon as the verdict is clear (default {DEFAULT_LAUNCHES})",
         ini="string",
         metavar="MIN:MAX",
+    )
+    option(
+        "--thor-budget",
+        "how long the run may take, such as 20m: the cells most in doubt are launched first, and what is left is said",
+        ini="string",
+        metavar="DURATION",
+    )
+    option(
+        "--thor-relative",
+        "judge each cell relative to the matrix's canary",
+        ini="bool",
+        action="store_true",
+        default=None,
     )
     option(
         "--thor-inconclusive",
@@ -138,6 +165,13 @@ def add_options(parser: pytest.Parser) -> None:
         ini="string",
         metavar="DIR",
     )
+    option(
+        "--thor-resume",
+        "go on where the journal of the report folder ends: launches that finished under the same conditions count",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
     group.addoption(
         "--thor-list",
         nargs="?",
@@ -162,15 +196,19 @@ def read_options(config: pytest.Config) -> Options:
         matrices=tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in matrices)),  # noqa: PTH100 - links stay
         matrices_from_command_line=bool(given),
         models=_model_roots(config, here),
-        engines=_engines(config, here),
+        engines=_programs(config, here, "engine"),
+        against=_programs(config, here, "against"),
         baseline=here / baseline if baseline else None,
         update_baseline=cast("UpdateMode | None", _choice(config, "update-baseline", ("missing", "accept"), None)),
         launches=_launches(_text(config, "launches") or DEFAULT_LAUNCHES),
+        budget_s=_budget(_text(config, "budget")),
+        relative=_flag(config, "relative"),
         inconclusive=cast(InconclusivePolicy, _choice(config, "inconclusive", ("pass", "warn", "fail"), "warn")),
         invalid=cast(InvalidPolicy, _choice(config, "invalid", ("warn", "fail"), "fail")),
         strict=_flag(config, "strict"),
         full_hash=_flag(config, "full-hash"),
         report=here / report,
+        resume=_flag(config, "resume"),
         list_format=config.getoption("--thor-list"),
         cache=_cache(),
     )
@@ -216,16 +254,23 @@ def _model_roots(config: pytest.Config, here: Path) -> tuple[Path, ...]:
     return tuple(here / path for path in environment.split(os.pathsep) if path) or (Path("/models"),)
 
 
-def _engines(config: pytest.Config, here: Path) -> Mapping[str, Path]:
-    engines = {}
-    for text in [*config.getini("thor_engine"), *(config.getoption("--thor-engine") or ())]:
+def _programs(config: pytest.Config, here: Path, option: Literal["engine", "against"]) -> Mapping[str, Path]:
+    programs = {}
+    for text in [*config.getini(f"thor_{option}"), *(config.getoption(f"--thor-{option}") or ())]:
         name, separator, path = text.partition("=")
         if not (separator and name.strip() and path.strip()):
             raise pytest.UsageError(
-                f"--thor-engine {text}: expected NAME=PATH, such as llama-bench=/opt/llama.cpp/bin/llama-bench"
+                f"--thor-{option} {text}: expected NAME=PATH, such as llama-bench=/opt/llama.cpp/bin/llama-bench"
             )
-        engines[name.strip()] = here / Path(path.strip()).expanduser()
-    return MappingProxyType(engines)
+        programs[name.strip()] = here / Path(path.strip()).expanduser()
+    return MappingProxyType(programs)
+
+
+def _budget(text: str | None) -> float | None:
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"--thor-budget {text}: {error}") from None
 
 
 def _cache() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_thor.artifacts.discover import resolve
@@ -12,16 +12,20 @@ from pytest_thor.artifacts.identity import content_identity
 from pytest_thor.artifacts.synthetic import make_synthetic
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
-from pytest_thor.baseline import store
-from pytest_thor.baseline.fingerprint import Fingerprint, differences, take
+from pytest_thor.baseline import history, store
+from pytest_thor.baseline.entry import BaselineEntry
+from pytest_thor.baseline.fingerprint import Fingerprint, conditions, differences, take
+from pytest_thor.baseline.history import StoredRun
 from pytest_thor.cell import Cell, EngineTraits, Scalar
 from pytest_thor.engines.serving_engine import ModelFacts
-from pytest_thor.errors import ArtifactInvalid
+from pytest_thor.errors import ArtifactInvalid, BaselineError
 from pytest_thor.host.device import Device
+from pytest_thor.judge.history import PastRun
 from pytest_thor.measure import Reference
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.report.document import ArtifactRecord
 from pytest_thor.serving.load import TokenIds
+from pytest_thor.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +120,10 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
     }
 
 
-def fingerprint_of(cell: Cell, device: Device, prepared: Prepared) -> Fingerprint:
-    """Return what a measurement of this cell is taken under, here and now."""
+def fingerprint_of(
+    cell: Cell, device: Device, prepared: Prepared, *, build: EngineBuild | None = None
+) -> Fingerprint:
+    """Return what a measurement of this cell is taken under, here and now; ``build`` is another than the prepared."""
     artifact = prepared.artifact
     model: dict[str, Scalar] = {}
     if artifact is not None:
@@ -127,23 +133,63 @@ def fingerprint_of(cell: Cell, device: Device, prepared: Prepared) -> Fingerprin
     return take(
         machine=machine_facts(device),
         model=model,
-        engine=prepared.build,
+        engine=build or prepared.build,
         cell=cell,
     )
 
 
-def reference_of(root: Path, device: Device, cell: Cell, current: Fingerprint) -> Reference:
-    """Return what a cell is held against, and how that was taken differently.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What is stored of a cell on a device: the accepted baseline, and every later run, oldest first.
 
-    Raises:
-        BaselineError: the stored file is corrupt, newer or another cell's; it is left as it is.
+    ``reference`` is both as the judge takes them, before it is known whether they compare. ``error`` says why
+    nothing of it can be read.
     """
-    entry = store.load(root, device.slug, cell)
+
+    reference: Reference = Reference()
+    entry: BaselineEntry | None = None
+    runs: tuple[StoredRun, ...] = ()
+    error: BaselineError | None = None
+
+    def held_against(self, current: Fingerprint) -> Reference:
+        """Return what a measurement under this fingerprint is held against, and how that was taken differently.
+
+        Raises:
+            BaselineError: the stored files are corrupt, newer or another cell's; they are left as they are.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.entry is None:
+            return self.reference
+        found = differences(self.entry.fingerprint, current)
+        return replace(
+            self.reference,
+            blocking=tuple(str(difference) for difference in found if difference.blocks),
+            named=tuple(str(difference) for difference in found if not difference.blocks),
+        )
+
+
+def stored_of(root: Path, device: Device, cell: Cell) -> Stored:
+    """Read what is stored of a cell on a device."""
+    try:
+        entry = store.load(root, device.slug, cell)
+        runs = history.load(root, device.slug, cell)
+    except BaselineError as error:
+        return Stored(error=error)
     if entry is None:
-        return Reference()
-    found = differences(entry.fingerprint, current)
-    return Reference(
-        launches=entry.samples,
-        blocking=tuple(str(difference) for difference in found if difference.blocks),
-        named=tuple(str(difference) for difference in found if not difference.blocks),
+        return Stored(runs=runs)
+    like = conditions(entry.fingerprint)
+    past = tuple(
+        PastRun(finished_at=run.finished_at, values=run.values)
+        for run in runs
+        if run.conditions == like and run.finished_at > entry.accepted_at and run.verdict != Verdict.INVALID.value
     )
+    return Stored(reference=Reference(launches=entry.samples, history=past), entry=entry, runs=runs)
+
+
+def rival_reference(rival: Fingerprint, current: Fingerprint, build: EngineBuild) -> Reference:
+    """Return what a cell of an A/B run is held against: the launches of a reference engine beside its own."""
+    told = " ".join(str(part) for part in (build.name, build.version) if part)
+    commit = f" ({build.commit})" if build.commit and build.commit not in told else ""
+    found = differences(rival, current)
+    return Reference(against=f"{told}{commit}", named=tuple(str(difference) for difference in found))

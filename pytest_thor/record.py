@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from pytest_thor.baseline.fingerprint import Fingerprint
+from pytest_thor.baseline.history import StoredRun
 from pytest_thor.cell import Cell
 from pytest_thor.host.device import Device
 from pytest_thor.judge.describe import describe
-from pytest_thor.measure import Measured, Reference
+from pytest_thor.measure import Reference, Trial
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.preparation import Prepared
-from pytest_thor.report.document import CellRecord, EngineRecord, LaunchRecord, MetricRecord, Outcome
+from pytest_thor.report.document import (
+    CellRecord,
+    EngineRecord,
+    LaunchRecord,
+    MetricRecord,
+    Outcome,
+    PastRunRecord,
+    RecentRecord,
+)
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
+
+_SHOWN_RUNS = 50
+"""A report shows so many of a cell's stored runs, the latest."""
 
 
 def engine_record(build: EngineBuild) -> EngineRecord:
@@ -36,23 +48,45 @@ def launch_record(launch: Launch) -> LaunchRecord:
     )
 
 
+def launch_of(record: LaunchRecord) -> Launch:
+    """Return the launch that a record was made of."""
+    return Launch(
+        started_at=record.started_at,
+        duration_s=record.duration_s,
+        engine=EngineBuild(**record.engine.model_dump()),
+        samples={name: tuple(samples) for name, samples in record.samples.items()},
+        telemetry=record.telemetry,
+        failure=record.failure,
+        log_tail=record.log_tail,
+        doubts=tuple(record.doubts),
+        evidence=record.evidence,
+    )
+
+
 def metric_record(judgement: MetricJudgement) -> MetricRecord:
     """Return a metric's judgement as the report has it."""
     fields = asdict(judgement)
     del fields["metric"]
-    return MetricRecord(**{**fields, "verdict": judgement.verdict.value})
+    recent = judgement.recent
+    return MetricRecord(
+        **{
+            **fields,
+            "verdict": judgement.verdict.value,
+            "recent": RecentRecord(**{**asdict(recent), "verdict": recent.verdict.value}) if recent else None,
+        }
+    )
 
 
-def metric_records(measured: Measured) -> dict[str, MetricRecord]:
+def metric_records(trial: Trial) -> dict[str, MetricRecord]:
     """Return every metric of a cell: first those that were judged, then what else was measured."""
-    if measured.judgement is None:
+    if trial.judgement is None:
         return {}
-    judged = {metric.metric: metric_record(metric) for metric in measured.judgement.metrics}
+    judged = {metric.metric: metric_record(metric) for metric in trial.judgement.metrics}
     others = {
         plain.metric: MetricRecord(
             unit=plain.unit, better=plain.better, value=plain.value, ci_low=plain.ci_low, ci_high=plain.ci_high
         )
-        for plain in describe([launch.samples for launch in measured.launches])
+        for plain in describe([launch.samples for launch in trial.launches])
         if plain.metric not in judged
     }
     return {**judged, **others}
@@ -78,49 +112,69 @@ def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "
     )
 
 
+def past_run_record(run: StoredRun) -> PastRunRecord:
+    """Return a stored run as the report has it."""
+    values: dict[str, list[float]] = {}
+    for launch in run.values:
+        for key, value in launch.items():
+            values.setdefault(key, []).append(value)
+    return PastRunRecord(
+        finished_at=run.finished_at,
+        verdict=Verdict(run.verdict).value if run.verdict else None,
+        version=run.version,
+        values=values,
+    )
+
+
 def cell_record(
-    cell: Cell,
+    trial: Trial,
     *,
     device: Device,
     prepared: Prepared,
-    fingerprint: Fingerprint,
-    reference: Reference,
-    measured: Measured,
     outcome: Outcome,
+    past: Sequence[StoredRun] = (),
+    advice: Sequence[str] = (),
 ) -> CellRecord:
-    """Return the record of a cell that was launched."""
-    judgement = measured.judgement
-    bare = unmeasured_record(cell, device=device, outcome="error", reason="")
+    """Return the record of a cell that was launched; ``past`` are its stored runs, ``advice`` ends its paragraph."""
+    judgement = trial.judgement
+    bare = unmeasured_record(trial.cell, device=device, outcome="error", reason="")
     return bare.model_copy(
         update={
             "outcome": outcome,
             "verdict": judgement.verdict.value if judgement else None,
-            "reason": _reason(cell, measured, reference),
+            "reason": " ".join([_reason(trial), *advice]),
             "artifact": prepared.artifact,
-            "fingerprint": fingerprint.to_json(),
-            "differences": [*reference.blocking, *reference.named],
-            "launches": [launch_record(launch) for launch in measured.launches],
-            "metrics": metric_records(measured),
+            "fingerprint": trial.fingerprint.to_json(),
+            "differences": [*trial.reference.blocking, *trial.reference.named],
+            "launches": [launch_record(launch) for launch in trial.launches],
+            "reference_launches": [launch_record(launch) for launch in trial.reference_launches],
+            "history": [past_run_record(run) for run in past[-_SHOWN_RUNS:]],
+            "advice": list(advice),
+            "metrics": metric_records(trial),
         }
     )
 
 
-def _reason(cell: Cell, measured: Measured, reference: Reference) -> str:
+def _reason(trial: Trial) -> str:
     """Return the paragraph of a cell: its verdict's, and what is under test and differs from the baseline."""
-    if measured.judgement is None:
-        return _failure(cell, measured)
-    return measured.judgement.reason + _changed(measured.judgement, reference)
+    if trial.judgement is None:
+        return _failure(trial)
+    return trial.judgement.reason + _changed(trial.judgement, trial.reference)
 
 
 def _changed(judgement: Judgement, reference: Reference) -> str:
     if not reference.named or judgement.verdict in {Verdict.NO_BASELINE, Verdict.UNCHANGED}:
         return ""
-    return f" Since the baseline: {'; '.join(reference.named)}."
+    since = "Beside the reference" if reference.against else "Since the baseline"
+    return f" {since}: {'; '.join(reference.named)}."
 
 
-def _failure(cell: Cell, measured: Measured) -> str:
-    launch = measured.launches[-1]
-    text = f"{cell.id} could not be measured: {launch.failure}"
+def _failure(trial: Trial) -> str:
+    launch = trial.failure
+    assert launch is not None  # without a failure there is a judgement
+    of_reference = any(launch is other for other in trial.reference_launches)
+    subject = f"{trial.cell.id}'s reference" if of_reference else trial.cell.id
+    text = f"{subject} could not be measured: {launch.failure}"
     if launch.log_tail:
         text += f"\n\nThe end of {launch.engine.name}'s log:\n{launch.log_tail.rstrip()}"
     return text

@@ -12,15 +12,18 @@ import pytest
 
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.host.device import identify
+from pytest_thor.judge.drift import common_shift
 from pytest_thor.preparation import machine_facts
 from pytest_thor.report.document import (
     CellRecord,
     EnvironmentRecord,
     MatrixRecord,
     ReportDocument,
+    ShiftRecord,
     engines_of,
     summarize,
 )
+from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 COULD_NOT_MEASURE = 8
 """Exit status: nothing regressed, but something could not be measured."""
@@ -62,13 +65,32 @@ class Results:
         outcomes = {record.outcome for record in self._records.values()}
         if self._other_failures or "failed" in outcomes:
             return status
-        if "error" in outcomes:
+        if "error" in outcomes or any(record.left_over for record in self._records.values()):
             return COULD_NOT_MEASURE
         if outcomes == {"skipped"} and not self._other_passes:
             return ALL_SKIPPED
         return status
 
-    def document(self, matrices: Sequence[LoadedMatrix], *, exit_status: int) -> ReportDocument:
+    def environment(self, *, relative: bool, canaries: Sequence[str]) -> ShiftRecord | None:
+        """Return how far all cells moved together, or None where the machine did not change."""
+        judged = {record.id: _judgement(record) for record in self.records if record.verdict}
+        canary = next((name for name in canaries if name in judged), None)
+        shift = common_shift(judged, canary=canary)
+        if shift is None:
+            return None
+        return ShiftRecord(
+            shift=shift.shift,
+            low=shift.low,
+            high=shift.high,
+            cells=shift.cells,
+            canary=shift.canary,
+            judged_relative=relative and canary is not None,
+            reason=shift.reason,
+        )
+
+    def document(
+        self, matrices: Sequence[LoadedMatrix], *, environment: ShiftRecord | None, exit_status: int
+    ) -> ReportDocument:
         """Return the report of this run."""
         device = identify()
         return ReportDocument(
@@ -86,9 +108,30 @@ class Results:
                 },
             ),
             matrix=[MatrixRecord(name=m.name, path=str(m.path), sha256=m.sha256) for m in matrices],
-            summary=summarize(self.records, exit_status=exit_status),
+            summary=summarize(self.records, environment=environment, exit_status=exit_status),
             cells=self.records,
         )
+
+
+def _judgement(record: CellRecord) -> Judgement:
+    metrics = tuple(
+        MetricJudgement(
+            metric=name,
+            unit=metric.unit,
+            better=metric.better,
+            verdict=Verdict(metric.verdict),
+            reason=metric.reason,
+            value=metric.value,
+            baseline=metric.baseline,
+            change=metric.change,
+            change_low=metric.change_low,
+            change_high=metric.change_high,
+            threshold=metric.threshold,
+        )
+        for name, metric in record.metrics.items()
+        if metric.verdict
+    )
+    return Judgement(verdict=Verdict(record.verdict), reason=record.reason, metrics=metrics)
 
 
 def now() -> str:

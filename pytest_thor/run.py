@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_thor import collection
+from pytest_thor.engines import ENGINES
 from pytest_thor.files import shown
 from pytest_thor.listing import Listing
 from pytest_thor.options import Options
@@ -27,7 +28,9 @@ class Run:
         self._config = config
         self._options = chosen
         self._matrices = {matrix.path: matrix for matrix in collection.load_matrices(chosen.matrices)}
-        collection.check_engines(chosen.engines)
+        backends = {cell.backend.name for matrix in self._matrices.values() for cell in matrix.cells}
+        collection.check_programs("--thor-engine", chosen.engines, [*ENGINES, "llama-quantize", *sorted(backends)])
+        collection.check_programs("--thor-against", chosen.against, [*ENGINES, *sorted(backends)])
         self._listing = Listing(config, chosen.list_format) if chosen.list_format else None
         self._select_matrices()
         if not config.option.collectonly:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_thor.report.document import CellRecord, MetricRecord
+    from pytest_thor.cell import Cell
+    from pytest_thor.report.document import CellRecord, MetricRecord, ShiftRecord
     from pytest_thor.session import Status
+    from pytest_thor.verdict import Judgement, MetricJudgement
 
 _COLOURS: dict[str, dict[str, bool]] = {
     "regressed": {"red": True, "bold": True},
@@ -95,6 +97,22 @@ class Terminal:
         self._step = step
         return True
 
+    def put_off(self, cell: Cell, judgement: Judgement | None) -> None:
+        """Write how a cell in doubt stands, which is launched again later."""
+        if self._reporter is None or self._config.get_verbosity() < 0:
+            return
+        told = "in doubt: launched again later"
+        if not self.has_lines:
+            self._reporter.write(told)
+            return
+        self._clear()
+        self._start_line()
+        self._reporter.write(f"  {cell.id:<{self._id_width}}  ")
+        metric = judgement.metrics[0] if judgement and judgement.metrics else None
+        if metric is not None:
+            self._reporter.write(f"{_value(metric):>16}  {_change(metric):>8}  ")
+        self._line(told)
+
     def cell(self, record: CellRecord, *, failed: bool) -> None:
         """Write a finished cell's line; ``failed`` where its test failed, for whatever reason."""
         if not self.has_lines:
@@ -115,6 +133,7 @@ class Terminal:
         records: Sequence[CellRecord],
         *,
         title: str,
+        environment: ShiftRecord | None,
         report: Path | None,
         stored: Sequence[Path],
         troubles: Sequence[str],
@@ -131,6 +150,8 @@ class Terminal:
             shown = [record for record in measured if word(record) != "unchanged"][:_TABLE_ROWS]
         if shown:
             self._table(shown)
+        if environment is not None:
+            reporter.write_line(f"environment: {environment.reason}", yellow=True, bold=True)
         for record in [record for record in records if record.outcome == "warned"][:_NOTES]:
             reporter.write_line(record.reason, **_COLOURS[word(record)])
         reasons = Counter(record.reason for record in records if record.outcome == "skipped")
@@ -200,7 +221,7 @@ def _judged(record: CellRecord) -> dict[str, MetricRecord]:
     return {name: metric for name, metric in record.metrics.items() if metric.verdict}
 
 
-def _value(metric: MetricRecord) -> str:
+def _value(metric: MetricRecord | MetricJudgement) -> str:
     return "?" if metric.value is None else format_quantity(metric.value, metric.unit)
 
 
@@ -208,7 +229,7 @@ def _baseline(metric: MetricRecord) -> str:
     return "" if metric.baseline is None else format_quantity(metric.baseline, metric.unit)
 
 
-def _change(metric: MetricRecord) -> str:
+def _change(metric: MetricRecord | MetricJudgement) -> str:
     return "" if metric.change is None else format_percent(metric.change, signed=True)
 
 
@@ -225,5 +246,5 @@ _COLUMNS: list[_Column] = [
     ("measured", ">15", _value),
     ("baseline", ">15", _baseline),
     ("change", ">8", _change),
-    ("95 % interval", "^19", _interval),
+    ("90 % interval", "^19", _interval),
 ]

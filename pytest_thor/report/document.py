@@ -129,6 +129,7 @@ class CellRecord(_Record):
     outcome: Outcome
     verdict: VerdictName | None = Field(default=None, description="null where nothing could be measured")
     reason: str
+    left_over: bool = Field(default=False, description="whether the run's budget ended before the cell's turn")
     parameters: dict[str, Json] = Field(default_factory=dict, description="of the workload")
     settings: dict[str, Json] = Field(default_factory=dict, description="of the backend")
     artifact: ArtifactRecord | None = None
@@ -199,13 +200,16 @@ class ReportDocument(_Record):
     cells: list[CellRecord]
 
 
-def summarize(cells: Iterable[CellRecord], *, exit_status: int | None) -> SummaryRecord:
-    """Count cells by verdict and by outcome."""
+def summarize(
+    cells: Iterable[CellRecord], *, exit_status: int | None, environment: ShiftRecord | None = None
+) -> SummaryRecord:
+    """Count cells by verdict and by outcome; ``environment`` is how far all of them moved together."""
     cells = list(cells)
     return SummaryRecord(
         cells=len(cells),
         verdicts=dict(sorted(Counter(cell.verdict for cell in cells if cell.verdict).items())),
         outcomes=dict(sorted(Counter(cell.outcome for cell in cells).items())),
+        environment=environment,
         exit_status=exit_status,
     )
 

@@ -4,14 +4,16 @@
 The script is a JSON object: beside the program (``llama-bench.json`` beside ``llama-bench``), or the text of the
 environment variable STUB_LLAMA_BENCH. Its keys, all optional:
 
-- ``pp_tps``, ``tg_tps``: speeds in tok/s (default 1000 and 100), or ``{"512": 900.0}`` by token count
+- ``pp_tps``, ``tg_tps``: speeds in tok/s (default 1000 and 100), or ``{"512": 900.0}`` by token count; a list has one
+  speed per launch, and begins anew at its end
 - ``fault``: what goes wrong, see FAULTS; ``after``: how many rows are printed before it does (default 0)
 - ``edits``: ``[{"samples_ns": [1]}, …]`` fields to replace, by row; null removes one
 - ``lacks``: options that this build has not; ``version``: false for builds without ``--version``
 - ``twice``: true prints every row twice
 - ``before``: lines of standard output before the first row
 
-Every process of it adds its id to ``PROGRAM.pids`` where the script stands beside the program.
+Every process of it adds its id to ``PROGRAM.pids`` where the script stands beside the program, and every launch a line
+to ``PROGRAM.launches``.
 """
 
 from __future__ import annotations
@@ -70,6 +72,16 @@ class Stub:
             with self.pids.open("a") as file:
                 file.write(f"{pid}\n")
 
+    def count_launch(self) -> int:
+        """Return how many launches there were before."""
+        if self.pids is None:
+            return 0
+        with self.pids.with_suffix(".launches").open("a+") as file:
+            file.seek(0)
+            before = len(file.readlines())
+            file.write("launched\n")
+        return before
+
     def option(self, name: str, default: str) -> str:
         return self.arguments[self.arguments.index(name) + 1] if name in self.arguments else default
 
@@ -86,6 +98,7 @@ class Stub:
             return 0
         for line in self.script.get("before", []):
             print(line, flush=True)
+        self.launch = self.count_launch()
         tests = [(int(n), 0) for n in self.option("-p", "512").split(",") if n != "0"]
         tests += [(0, int(n)) for n in self.option("-n", "128").split(",") if n != "0"]
         for index, (n_prompt, n_gen) in enumerate(tests):
@@ -125,6 +138,8 @@ class Stub:
         speed = self.script.get("pp_tps", 1000.0) if n_prompt else self.script.get("tg_tps", 100.0)
         if isinstance(speed, dict):
             speed = speed[str(tokens)]
+        if isinstance(speed, list):
+            speed = speed[self.launch % len(speed)]
         samples_ns = [round(tokens * 1e9 / speed * (1 + 0.001 * i)) for i in range(repetitions)]
         samples_ts = [float(f"{tokens * 1e9 / sample:.6g}") for sample in samples_ns]
         row: dict[str, object] = {

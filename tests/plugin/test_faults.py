@@ -85,7 +85,7 @@ def test_a_missing_engine_is_skipped_with_what_to_do(project: Project, monkeypat
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("llama-bnch=/bin/true", "there is no engine 'llama-bnch'; did you mean llama-bench?"),
+        ("llama-bnch=/bin/true", "there is no engine or backend 'llama-bnch'; did you mean llama-bench?"),
         ("llama-bench=/nowhere/llama-bench", "there is nothing at this path"),
     ],
 )

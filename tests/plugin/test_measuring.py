@@ -88,7 +88,7 @@ def test_the_terminal_shows_a_line_per_cell_and_a_table(project: Project) -> Non
     result.stdout.re_match_lines(
         [
             r"=+ pytest-thor: small =+",
-            r" +measured +baseline +change +95 % interval",
+            r" +measured +baseline +change +90 % interval",
             r"tiny F16",
             r"  llama\.cpp  tg16 +tg_tps +69\.93 tok/s +89\.91 tok/s +-22\.2 % +-\S+ to -\S+ % +regressed",
             r"3 cells: 1 regressed, 2 unchanged\. Report: thor-report/report\.json",

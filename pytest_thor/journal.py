@@ -1,0 +1,97 @@
+"""journal.jsonl: every finished launch, a line each, written before anything else is done with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pytest_thor.baseline.fingerprint import Fingerprint
+from pytest_thor.errors import ReportError
+from pytest_thor.files import append_line
+from pytest_thor.measurement import Launch
+from pytest_thor.record import launch_of, launch_record
+from pytest_thor.report.document import LaunchRecord
+
+SCHEMA = "pytest-thor/journal/2"
+"""The version of a line. History: 1, the first; 2 says under which conditions, so that a run can be resumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What a launch must share with a trial to be one of its launches: the cell, and every condition."""
+
+    matrix: str
+    cell: str
+    conditions: str
+    reference: bool
+
+
+def key(*, matrix: str, cell: str, fingerprint: Fingerprint, reference: bool) -> Key:
+    """Return the key of a cell's launches under a fingerprint; what is under test is part of it."""
+    text = json.dumps(fingerprint.to_json(), sort_keys=True)
+    return Key(matrix=matrix, cell=cell, conditions=hashlib.sha256(text.encode()).hexdigest(), reference=reference)
+
+
+def append(path: Path, key: Key, launch: Launch, *, device: str, number: int) -> None:
+    """Keep one finished launch.
+
+    Raises:
+        ReportError: it cannot be written.
+    """
+    entry = {
+        "schema": SCHEMA,
+        "matrix": key.matrix,
+        "cell": key.cell,
+        "device": device,
+        "conditions": key.conditions,
+        "number": number,
+        **({"reference": True} if key.reference else {}),
+        "launch": launch_record(launch).model_dump(mode="json"),
+    }
+    try:
+        append_line(path, json.dumps(entry, ensure_ascii=False))
+    except OSError as error:
+        raise ReportError(f"{path}: cannot write the journal: {error.strerror}") from error
+
+
+def read(path: Path) -> Mapping[Key, list[Launch]]:
+    """Return the launches of a journal that measured, in the order in which they were taken.
+
+    A line that a crash cut short holds no finished launch; nor does one of another version.
+
+    Raises:
+        ReportError: it is there and cannot be read.
+    """
+    launches: dict[Key, list[Launch]] = {}
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return launches
+    except OSError as error:
+        raise ReportError(f"{path}: cannot read the journal: {error.strerror}") from error
+    for line in text.splitlines():
+        found = _entry(line)
+        if found is not None and found[1].failure is None:
+            launches.setdefault(found[0], []).append(found[1])
+    return launches
+
+
+def _entry(line: str) -> tuple[Key, Launch] | None:
+    try:
+        entry = json.loads(line)
+        if not isinstance(entry, dict) or entry.get("schema") != SCHEMA:
+            return None
+        of = Key(
+            matrix=str(entry["matrix"]),
+            cell=str(entry["cell"]),
+            conditions=str(entry["conditions"]),
+            reference=entry.get("reference") is True,
+        )
+        return of, launch_of(LaunchRecord.model_validate(entry["launch"]))
+    except (ValueError, KeyError, RecursionError, ValidationError):
+        return None
