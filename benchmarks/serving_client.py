@@ -10,8 +10,10 @@ the machine does meets all alike; medians over the rounds are shown:
     serving, late  the same arrivals as the client's own clock has them
     asyncio        a bare asyncio Protocol with the same care: stamped on bytes, decoded after the run
     requests       requests.iter_lines(chunk_size=1) in a thread per stream, as benchmark scripts do
+    vllm           the client of ``vllm bench serve``, where THOR_VLLM names an environment that has it; it cannot be
+                   asked to spread streams evenly, and does not open its connections ahead
 
-    python benchmarks/serving_client.py [--rounds 3] [--seconds 3]
+    [THOR_VLLM=.venv-vllm/bin/python] python benchmarks/serving_client.py [--rounds 3] [--seconds 3]
 """
 
 from __future__ import annotations
@@ -19,24 +21,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import multiprocessing
+import os
 import re
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
+from pytest_thor.cell import Workload
+from pytest_thor.engines.vllm_client import WORKER, client_environment, client_job
+from pytest_thor.engines.vllm_install import find_interpreter
+from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.backlog import Backlog
 from pytest_thor.serving.client import Callbacks, Client, Limits, quiet_collector
 from pytest_thor.serving.connection import look_up
 from pytest_thor.serving.exchange import Exchange
-from pytest_thor.serving.load import PlannedRequest
+from pytest_thor.serving.load import Load, PlannedRequest
 from pytest_thor.serving.metrics import percentile
 from pytest_thor.serving.queue import RequestQueue
 from pytest_thor.serving.request_bytes import request_bytes
@@ -196,6 +205,34 @@ def drive_requests(scenario: Scenario, port: int) -> Outcome:
         return Outcome(lags=lags, cpu_s=time.process_time() - cpu_s)
 
 
+def drive_vllm(scenario: Scenario, port: int) -> Outcome:
+    """Measure the client of ``vllm bench serve``: arrivals from its own figures, what was sent from its texts."""
+    requests = planned(scenario)
+    workload = Workload(name="streams", kind="serving", parameters=())
+    load = Load(
+        seed=0, requests=requests, warmup=(), max_concurrency=None, duration_s=None, prefix_cache=False, salt=None
+    )
+    job = client_job(load, Asked.of(workload), target(port), requests) | {"keep": ["generated_texts"]}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "job.json").write_text(json.dumps(job))
+        subprocess.run(
+            [find_interpreter(None).path, str(WORKER), folder],
+            env=client_environment(target(port)),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        told = json.loads((Path(folder) / "result.json").read_text())
+    lags = []
+    for start_s, ttft_s, gaps_s, text in zip(
+        told["start_times"], told["ttfts"], told["itls"], told["generated_texts"], strict=True
+    ):
+        arrived_ns = [int(at_s * 1e9) for at_s in accumulate((start_s + ttft_s, *gaps_s))]
+        sent_ns = [int(text[at : at + 16]) for at in range(0, len(text), 16)]
+        lags.append(list(zip(sent_ns, arrived_ns, strict=False)))  # the closing message brings nothing
+    return Outcome(lags=lags, cpu_s=told["cpu_s"])
+
+
 def stamped(arrived: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
     """Return when each token was sent and arrived; a token cut in two by the network is left to its second half."""
     found, rest = [], b""
@@ -212,6 +249,7 @@ CLIENTS: dict[str, Callable[[Scenario, int], Outcome]] = {
     "serving, late": lambda scenario, port: drive_serving(scenario, port, by_kernel=False),
     "asyncio": drive_asyncio,
     "requests": drive_requests,
+    **({"vllm": drive_vllm} if "THOR_VLLM" in os.environ else {}),
 }
 
 
@@ -233,9 +271,10 @@ def figures(scenario: Scenario, outcome: Outcome) -> dict[str, float]:
 
 def compare(scenario: Scenario, rounds: int) -> dict[str, dict[str, float]]:
     """Let the clients take turns; return the median of each one's figures."""
-    seen: dict[str, list[dict[str, float]]] = {name: [] for name in CLIENTS}
+    clients = {name: drive for name, drive in CLIENTS.items() if not (scenario.staggered and name == "vllm")}
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in clients}
     for _ in range(rounds):
-        for name, drive in CLIENTS.items():
+        for name, drive in clients.items():
             with scripted_server(scenario) as port:
                 seen[name].append(figures(scenario, drive(scenario, port)))
     return {

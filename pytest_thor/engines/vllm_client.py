@@ -36,7 +36,7 @@ from pytest_thor.serving.vllm_result import (
     traces_of,
 )
 
-_WORKER = Path(__file__).with_name("vllm_client_worker.py")
+WORKER = Path(__file__).with_name("vllm_client_worker.py")
 _NAME = "vLLM's client"
 _GRACE_S = 2.0
 _LOOK_S = 0.5
@@ -88,11 +88,11 @@ class VllmClient:
         before = count_tokens()
         with tempfile.TemporaryDirectory(prefix="thor-vllm-client-") as name:
             folder = Path(name)
-            job = self._job(load, asked, target, planned)
+            job = client_job(load, asked, target, planned, self.tokenizer)
             (folder / "job.json").write_text(json.dumps(job))
             began_s = time.perf_counter()
-            command = (self.build.path, str(_WORKER), name)
-            with background(command, environment=_environment(target), grace_s=_GRACE_S) as process:
+            command = (self.build.path, str(WORKER), name)
+            with background(command, environment=client_environment(target), grace_s=_GRACE_S) as process:
                 stopped = _wait(
                     process, folder, deadline, server_died=server_died, on_progress=on_progress, requests=len(planned)
                 )
@@ -131,48 +131,53 @@ class VllmClient:
             evidence={**found.evidence, "vllm_client": evidence},
         )
 
-    def _job(self, load: Load, asked: Asked, target: Target, planned: Sequence[PlannedRequest]) -> dict[str, Any]:
-        chat = asked.api == "chat"
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        extra = dialect_fields(target.dialect, salt=load.salt, prefix_cache=may_cache(load, asked))
-        arguments: dict[str, Any] = {
-            "model": target.model,
-            "backend": "openai-chat" if chat else "openai",
-            "base_url": f"{'https' if target.tls else 'http'}://{host}:{target.port}{target.path_prefix.rstrip('/')}",
-            "endpoint": f"/v1/{'chat/completions' if chat else 'completions'}",
-            "dataset_name": "custom",
-            "num_prompts": len(planned),
-            "seed": load.seed % _SEEDS,
-            "request_rate": asked.request_rate,
-            "burstiness": asked.burstiness,
-            "max_concurrency": asked.max_concurrency,
-            "ignore_eos": True,
-            "extra_body": {"temperature": 0, **extra},
-            "save_detailed": True,
-            "disable_tqdm": True,
-            "skip_tokenizer_init": self.tokenizer is None,
-            "tokenizer": None if self.tokenizer is None else str(self.tokenizer),
-        }
-        requests = [
-            {
-                "prompt": chat_text(one.prompt) if chat else one.prompt,
-                "input_len": len(one.prompt),
-                "output_len": one.output_len,
-            }
-            for one in planned
-        ]
-        return {
-            "arguments": arguments,
-            "if_known": {"num_warmups": 0, "ready_check_timeout_sec": 0},
-            "requests": requests,
-        }
-
     def _evidence(self, job: dict[str, Any]) -> dict[str, Any]:
         arguments = {name: value for name, value in job["arguments"].items() if name != "extra_body"}
         return {"version": self.build.version, "path": self.build.path, "arguments": arguments}
 
 
-def _environment(target: Target) -> dict[str, str]:
+def client_job(
+    load: Load, asked: Asked, target: Target, planned: Sequence[PlannedRequest], tokenizer: Path | None = None
+) -> dict[str, Any]:
+    """Return what the client's script is told (``vllm_client_worker.py`` says what that is)."""
+    chat = asked.api == "chat"
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    extra = dialect_fields(target.dialect, salt=load.salt, prefix_cache=may_cache(load, asked))
+    arguments: dict[str, Any] = {
+        "model": target.model,
+        "backend": "openai-chat" if chat else "openai",
+        "base_url": f"{'https' if target.tls else 'http'}://{host}:{target.port}{target.path_prefix.rstrip('/')}",
+        "endpoint": f"/v1/{'chat/completions' if chat else 'completions'}",
+        "dataset_name": "custom",
+        "num_prompts": len(planned),
+        "seed": load.seed % _SEEDS,
+        "request_rate": asked.request_rate,
+        "burstiness": asked.burstiness,
+        "max_concurrency": asked.max_concurrency,
+        "ignore_eos": True,
+        "extra_body": {"temperature": 0, **extra},
+        "save_detailed": True,
+        "disable_tqdm": True,
+        "skip_tokenizer_init": tokenizer is None,
+        "tokenizer": None if tokenizer is None else str(tokenizer),
+    }
+    requests = [
+        {
+            "prompt": chat_text(one.prompt) if chat else one.prompt,
+            "input_len": len(one.prompt),
+            "output_len": one.output_len,
+        }
+        for one in planned
+    ]
+    return {
+        "arguments": arguments,
+        "if_known": {"num_warmups": 0, "ready_check_timeout_sec": 0},
+        "requests": requests,
+    }
+
+
+def client_environment(target: Target) -> dict[str, str]:
+    """Return the variables that the client's script is run with: no proxies, no key but the target's."""
     headers = dict(target.headers)
     if not target.keeps_connections:
         headers["Connection"] = "close"

@@ -2,12 +2,12 @@
 
 A script of its own, run by the Python of an environment that has vLLM: ``python vllm_client_worker.py FOLDER``.
 ``FOLDER/job.json`` holds ``arguments`` (the client's options by name, all of which it must know), ``if_known`` (those
-that it may lack) and ``requests`` (``prompt``: token ids or text, ``input_len``,
-``output_len``). The client's own data sets are put aside for these; all else (pace, sending, receiving, stamping,
-counting) is vLLM's. ``FOLDER/sending`` appears when it is about to begin, ``FOLDER/result.json`` when it is done: the
-client's result (of an error, its last line), with ``usage_tokens`` (the output tokens of each request that it read
-from ``usage``; 0 where it read none) and ``cpu_s`` (its processor time while it sent). Headers come as JSON in the
-variable ``THOR_HEADERS``.
+that it may lack), ``requests`` (``prompt``: token ids or text, ``input_len``, ``output_len``), and perhaps ``keep``
+(what else of its result is wanted). The client's own data sets are put aside for these requests; all else (pace,
+sending, receiving, stamping, counting) is vLLM's. ``FOLDER/sending`` appears when it is about to begin,
+``FOLDER/result.json`` when it is done: the client's result (of an error, its last line), with ``usage_tokens`` (the
+output tokens of each request that it read from ``usage``; 0 where it read none) and ``cpu_s`` (its processor time while
+it sent). Headers come as JSON in the variable ``THOR_HEADERS``.
 """
 
 from __future__ import annotations
@@ -47,21 +47,25 @@ def main(folder: Path) -> int:
             for one in job["requests"]
         ]
         (folder / "sending").touch()
-        cpu_s[0] = time.process_time()
         return samples
+
+    def get_request(*args: object, **named: object) -> object:
+        cpu_s[0] = time.process_time()
+        return pace(*args, **named)
 
     def calculate_metrics(*, outputs: list[Any], **others: object) -> object:
         cpu_s[1] = time.process_time()
         usage_tokens.extend(output.output_tokens or 0 for output in outputs)
         return calculate(outputs=outputs, **others)
 
-    calculate = serve.calculate_metrics
-    vars(serve).update(get_samples=get_samples, calculate_metrics=calculate_metrics)
+    pace, calculate = serve.get_request, serve.calculate_metrics
+    vars(serve).update(get_samples=get_samples, get_request=get_request, calculate_metrics=calculate_metrics)
     result = serve.main(_arguments(serve, job, headers))
     if not isinstance(result, dict) or any(name not in result for name in _KEPT if name != "queue_times"):
         print("error: this vLLM is too old: its client does not return what single requests came to", file=sys.stderr)
         return 1
-    told = {name: result.get(name) for name in _KEPT}
+    keep: list[str] = job.get("keep", [])
+    told: dict[str, Any] = {name: result.get(name) for name in (*_KEPT, *keep)}
     told["errors"] = [error.strip().rpartition("\n")[2] for error in told["errors"]]  # of a traceback, what it ends in
     told |= {"usage_tokens": usage_tokens, "cpu_s": cpu_s[1] - cpu_s[0]}
     written = folder / "result.part"

@@ -64,12 +64,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def launches(model: Path) -> Iterator[dict[str, Launch]]:
-    """One launch of five workloads, since a start takes half a minute."""
+    """One launch of six workloads, since a start takes half a minute."""
     cells = [
         cell("high", num_prompts=12, max_concurrency=4),
         cell("low"),
         cell("fixed", fresh_prompts=False),
         cell("fixed again", fresh_prompts=False),
+        cell("theirs", client="vllm", max_concurrency=2),
         cell("too long", input_len=1020),
     ]
     steps: list[Progress] = []
@@ -119,6 +120,15 @@ def test_a_fixed_prompt_set_is_doubted_with_its_cached_tokens(launches: dict[str
     assert launches["fixed"].failure is None
     assert launches["fixed again"].doubts == (f"{4 * 256} of {4 * INPUT} prompt tokens came from the prefix cache",)
     assert launches["fixed again"].evidence["server"]["prefix_cache_hit_tokens"] >= 4 * 256
+
+
+def test_vllms_own_client_sends_the_same_load_past_the_same_cache(launches: dict[str, Launch]) -> None:
+    launch = launches["theirs"]
+    assert (launch.failure, launch.doubts) == (None, ())
+    assert launch.evidence["tokens"] == launches["low"].evidence["tokens"] | {"cached": None}
+    assert launch.evidence["server"]["prefix_cache_hit_tokens"] == 0
+    assert launch.evidence["vllm_client"]["usage_read"] == 4
+    assert len(launch.samples["itl_ms"]) == 4 * (OUTPUT - 1)
 
 
 def test_a_load_longer_than_the_context_is_refused(launches: dict[str, Launch]) -> None:

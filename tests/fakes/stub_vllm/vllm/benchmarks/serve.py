@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,11 @@ def get_samples(_args: argparse.Namespace, _tokenizer: object) -> list[SampleReq
     raise AssertionError
 
 
+def get_request(samples: list[SampleRequest]) -> Iterator[SampleRequest]:
+    """Yield each request when it may go: as soon as the one before is done."""
+    yield from samples
+
+
 def calculate_metrics(*, outputs: list[Output], dur_s: float) -> list[int]:
     """Return the tokens of each answer as vLLM's client counts them without a tokenizer."""
     assert dur_s > 0
@@ -77,7 +83,7 @@ def main(args: argparse.Namespace) -> Any:
     if BEHAVIOUR == "hangs":
         time.sleep(600)
     began_s = time.perf_counter()
-    outputs = [send(one, args) for one in samples]
+    outputs = [send(one, args) for one in get_request(samples)]
     duration_s = time.perf_counter() - began_s
     lens = calculate_metrics(outputs=outputs, dur_s=duration_s)
     return {
