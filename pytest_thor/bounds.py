@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from pytest_thor.artifacts.cost import cost_of_artifact
 from pytest_thor.cell import Cell
 from pytest_thor.host.device import Device
-from pytest_thor.host.limits import roof_of
-from pytest_thor.host.measured_roof import measured_roof
+from pytest_thor.host.limits import roof_of, table_roof
+from pytest_thor.host.measured_roof import cache_bytes, measured_roof
 from pytest_thor.judge.peers import Peer, unusually_slow
 from pytest_thor.judge.physical import doubt_of, held_samples, hold, limits, load_of
 from pytest_thor.measurement import Samples
@@ -35,7 +36,7 @@ def bounds_of(cell: Cell, *, path: Path | None, device: Device, cache: Path) -> 
     """Return the limits of a cell whose model is at ``path``, None where the model or the device is not known.
 
     ``path`` is None for a server that is attached to: its device and its model are not ours to know. A machine without
-    a known GPU is measured the first time, which takes two seconds.
+    a known GPU is measured the first time, which takes two seconds, unless the model is a toy that its cache holds.
 
     Raises:
         ArtifactError: the model's files are not sound.
@@ -44,8 +45,12 @@ def bounds_of(cell: Cell, *, path: Path | None, device: Device, cache: Path) -> 
         return None
     settings = dict(cell.backend.settings)
     cost = cost_of_artifact(path, quant=cell.quant, architecture=cell.model.architecture, settings=settings)
-    roof = roof_of(device, cache=cache) if cost is not None else None
-    if cost is None or roof is None:
+    if cost is None:
+        return None
+    roof = table_roof(device)
+    if roof is None and cost.weight_bytes(math.inf) > 2 * cache_bytes():
+        roof = roof_of(device, cache=cache)
+    if roof is None:
         return None
     named = replace(cost, name=f"{cell.model.name} {cell.quant}")
     return Bounds(cost=named, roof=roof, limits=limits(named, roof, load_of(cell.workload, settings)))

@@ -19,14 +19,19 @@ def roof_of(device: Device, *, cache: Path, measure: bool = False) -> Roof | Non
     A GPU or a board is looked up in the table; several equal GPUs count together. A machine without one is measured
     once and remembered below the folder ``cache``; ``measure`` asks for the processor's measured limits anywhere.
     """
-    if not measure:
-        found = known_roof(device.name, memory_bytes=device.memory_bytes)
-        if found is None and device.gpus and len({gpu.name for gpu in device.gpus}) == 1:
-            first = device.gpus[0]
-            found = known_roof(first.name, memory_bytes=first.memory_bytes, count=len(device.gpus))
-        if found is not None or device.gpus:
-            return found
+    found = None if measure else table_roof(device)
+    if found is not None or (device.gpus and not measure):
+        return found
     return measured_roof(device, cache=cache)
+
+
+def table_roof(device: Device) -> Roof | None:
+    """Return the limits of a machine's board or GPUs, None where the table has none of them."""
+    found = known_roof(device.name, memory_bytes=device.memory_bytes)
+    if found is None and device.gpus and len({gpu.name for gpu in device.gpus}) == 1:
+        first = device.gpus[0]
+        found = known_roof(first.name, memory_bytes=first.memory_bytes, count=len(device.gpus))
+    return found
 
 
 def known_roof(identity: str, *, memory_bytes: int | None = None, count: int = 1) -> Roof | None:

@@ -89,6 +89,15 @@ def test_limits_from_the_table_need_no_confirmation(tmp_path: Path) -> None:
     assert confirmed_doubt(None, CELL, {"tg_tps": (1000.0,)}, device=THOR, cache=tmp_path) == (None, None)
 
 
+def test_a_toy_that_a_processors_cache_holds_is_not_worth_a_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_measure", lambda *_: pytest.fail("measured"))
+    toy = replace(CELL, model=Model(name="toy", architecture="qwen3-tiny"))
+
+    assert bounds_of(toy, path=ELSEWHERE, device=BARE, cache=tmp_path) is None
+
+
 @pytest.mark.parametrize(("second", "believed"), [(40e9, False), (300e9, True)])
 def test_a_measured_limit_is_measured_again_before_a_figure_is_doubted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: float, believed: bool
