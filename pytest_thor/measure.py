@@ -71,9 +71,7 @@ class Group:
     last_round_s: float = 0.0
     """How long the last round took: what the next one probably costs."""
 
-    def launch(
-        self, trials: Sequence[Trial], *, on_launch: LaunchCallback, on_progress: ProgressCallback
-    ) -> None:
+    def launch(self, trials: Sequence[Trial], *, on_launch: LaunchCallback, on_progress: ProgressCallback) -> None:
         """Launch once for these trials; a reference engine and the current one take turns in going first.
 
         A trial whose launch fails in the first half of a pair is left out of the second.

@@ -120,9 +120,7 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
     }
 
 
-def fingerprint_of(
-    cell: Cell, device: Device, prepared: Prepared, *, build: EngineBuild | None = None
-) -> Fingerprint:
+def fingerprint_of(cell: Cell, device: Device, prepared: Prepared, *, build: EngineBuild | None = None) -> Fingerprint:
     """Return what a measurement of this cell is taken under, here and now; ``build`` is another than the prepared."""
     artifact = prepared.artifact
     model: dict[str, Scalar] = {}

@@ -272,7 +272,9 @@ class Session:
 
     def _others_are_open(self, trial: Trial) -> bool:
         return any(
-            other is not trial and self.jury.wants_another(other) and self._pace.affords(self._groups[cell].last_round_s)
+            other is not trial
+            and self.jury.wants_another(other)
+            and self._pace.affords(self._groups[cell].last_round_s)
             for cell, other in self._trials.items()
             if cell not in self._records
         ) or any(cell not in self._records and cell not in self._trials for cell in self.planned)

@@ -45,7 +45,9 @@ def test_a_cell_in_doubt_comes_back_after_the_others(stored: Project) -> None:
     result = stored.run("--thor-launches", "1:6", "--junitxml", "junit.xml", script=NOISY_TG8)
 
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines([f"  {PP64} *unchanged", f"  {TG8} *in doubt: launched again later", f"  {TG16} *unchanged"])
+    result.stdout.fnmatch_lines(
+        [f"  {PP64} *unchanged", f"  {TG8} *in doubt: launched again later", f"  {TG16} *unchanged"]
+    )
     assert launches(stored)[:3] == [PP64, TG8, TG16]
     assert set(launches(stored)[3:]) == {TG8}
     cases = ElementTree.parse(stored.root / "junit.xml").iter("testcase")
@@ -68,7 +70,9 @@ def test_a_suspected_regression_is_confirmed_by_a_fresh_launch(stored: Project) 
 def test_verbose_output_names_each_test_that_is_put_off(stored: Project) -> None:
     result = stored.run("--thor-launches", "1:6", "-v", script=NOISY_TG8)
 
-    result.stdout.fnmatch_lines([f"*test_decode*{TG8}* in doubt: launched again later", f"*test_decode*{TG8}*INCONCLUSIVE*"])
+    result.stdout.fnmatch_lines(
+        [f"*test_decode*{TG8}* in doubt: launched again later", f"*test_decode*{TG8}*INCONCLUSIVE*"]
+    )
 
 
 def test_a_budget_ends_in_order_and_says_what_is_left(project: Project) -> None:

@@ -13,7 +13,10 @@ FLOORS = {
     0: {"cell", "measurement", "verdict", "errors", "roofline"},
     1: {"units", "files", "request_trace", "vllm_block"},
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
-    3: {"session", "measure", "preparation", "record", "acceptance", "checkup", "believable", "bounds"},
+    3: {
+        *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
+        *("checkup", "believable", "bounds", "anchors", "anchor_changes"),
+    },
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
         *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge"),
