@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pytest_thor.errors import ReportError
+from pytest_thor.report.exports import CSV_COLUMNS
 from pytest_thor.report.outputs import FORMATS, write_output, write_outputs
 from tests.unit.report.report_documents import HOSTILE, cell, document, failed, hostile, regressed, skipped
 
@@ -48,3 +50,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ReportError, match=r"report\.md: cannot write it"):
         write_outputs(document(), tmp_path / "file", ["markdown"])
+
+
+def test_the_page_about_exports_has_every_format_with_its_file_and_every_column() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| `([a-z-]+)` \| `([a-z.-]+)` \|", page, flags=re.MULTILINE)
+    assert rows == [(name, chosen.file) for name, chosen in FORMATS.items()]
+    assert [column for column in CSV_COLUMNS if f"`{column}`" not in page] == []
