@@ -67,7 +67,8 @@ def architecture_named(model: str) -> str | None:
 
 
 def _roof(own: str | None, given: str | None) -> tuple[str | None, Roof | None]:
-    theirs = known_roof(own) if own else None
+    """Return the device that counts, and its limits where they are known; people leave ``GeForce`` out."""
+    theirs = (known_roof(own) or known_roof(f"GeForce {own}")) if own else None
     if given is None:
         return own, theirs
     roof = known_roof(given)

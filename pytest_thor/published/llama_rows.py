@@ -23,6 +23,7 @@ _FLAGS = ("cuda", "vulkan", "kompute", "opencl", "metal", "sycl", "rpc", "blas")
 """How builds before ``backends`` named what they ran on: one column each."""
 _INSERT = re.compile(r"\s*INSERT\s+INTO\s+[\"'`\[]?(?:llama_bench|test)[\"'`\]]?\s*\(", re.IGNORECASE)
 _VALUES = re.compile(r"\)\s*VALUES\s*", re.IGNORECASE)
+_CSV_HEAD = re.compile(r"[\w\",;\t ]{20,4000}")
 _LONGEST_STATEMENT = 20_000
 _ROUNDING = 1e-3
 
@@ -70,9 +71,12 @@ def read_fields(fields: Mapping[str, Any], index: int, place: Place) -> Publishe
 
 def csv_delimiter(line: str) -> str | None:
     """Return what separates the fields if this is the head of llama-bench's CSV, else None."""
+    if not _CSV_HEAD.fullmatch(line):
+        return None
     names = line.replace('"', "")
-    if "n_prompt" in names and "n_gen" in names and "avg_ts" in names:
-        return next((sign for sign in (",", ";", "\t") if f"n_prompt{sign}" in names), None)
+    for sign in (",", ";", "\t"):
+        if {"n_prompt", "n_gen", "avg_ts"} <= {name.strip() for name in names.split(sign)}:
+            return sign
     return None
 
 

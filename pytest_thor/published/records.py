@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 PublishedKind: TypeAlias = Literal["prefill", "decode", "mixed", "serving", "file"]
 """What a result is of; ``mixed`` is a prompt and generated tokens under one clock, ``file`` a file on offer."""
-
-NOTHING: Mapping[str, Scalar] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +49,8 @@ class PublishedResult:
     backend: str | None = None
     device: str | None = None
     headings: tuple[str, ...] = ()
-    workload: Mapping[str, Scalar] = field(default_factory=lambda: NOTHING)
-    settings: Mapping[str, Scalar] = field(default_factory=lambda: NOTHING)
+    workload: Mapping[str, Scalar] = field(default_factory=dict)
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
     metrics: Mapping[str, Figure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -15,7 +15,8 @@ from pytest_thor.published.names import of_path, size_in
 from pytest_thor.published.page import Place
 from pytest_thor.published.records import Figure, PublishedResult, Scalar
 
-ENGINE = "vllm"
+ENGINE = "vllm bench serve"
+"""The client that measured; what it measured may have been any server."""
 _LENGTH_TOLERANCE = 0.05
 """Prompts of random words come out a little shorter or longer in tokens than was asked."""
 _SLACK = 0.01
@@ -75,7 +76,8 @@ def _command(place: Place) -> tuple[Command | None, bool]:
             return near[-1], True
         if any(command.index > start for command in loads):
             break
-    labelled = [command for command in loads if command.label and command.label == place.label]
+    elsewhere = [command for command in loads if not place.opened < command.index <= place.ended]
+    labelled = [command for command in elsewhere if command.label and command.label == place.label]
     return (labelled[-1], False) if labelled else (None, False)
 
 
