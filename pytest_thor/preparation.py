@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_thor.artifacts.discover import resolve
@@ -144,7 +144,7 @@ class Stored:
     nothing of it can be read.
     """
 
-    reference: Reference = Reference()
+    reference: Reference = field(default_factory=Reference)
     entry: BaselineEntry | None = None
     runs: tuple[StoredRun, ...] = ()
     error: BaselineError | None = None

@@ -20,7 +20,7 @@ from pytest_thor.cell import Cell
 from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine, Progress
 from pytest_thor.engines.serving_engine import Served
-from pytest_thor.errors import ArtifactMissing, BaselineError, EngineFailure, EngineMissing, ReportError, ThorError
+from pytest_thor.errors import ArtifactMissing, EngineFailure, EngineMissing, ReportError, ThorError
 from pytest_thor.host.device import Device, identify
 from pytest_thor.host.lock import exclusive
 from pytest_thor.judge.policy import outcome
@@ -367,7 +367,7 @@ class Session:
             )
         )
 
-    def _on_launch(self, trial: Trial, launch: Launch, is_reference: bool) -> None:  # noqa: FBT001
+    def _on_launch(self, trial: Trial, launch: Launch, is_reference: bool) -> None:
         """Keep a finished launch at once: whatever happens next, it is not lost."""
         self._pace.took(launch.duration_s)
         cell = trial.cell

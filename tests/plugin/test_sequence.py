@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,7 @@ def test_a_cell_in_doubt_comes_back_after_the_others(stored: Project) -> None:
     )
     assert launches(stored)[:3] == [PP64, TG8, TG16]
     assert set(launches(stored)[3:]) == {TG8}
-    cases = ElementTree.parse(stored.root / "junit.xml").iter("testcase")
+    cases = ET.parse(stored.root / "junit.xml").iter("testcase")
     assert sorted(case.get("name", "") for case in cases) == sorted(
         [f"test_prefill[{PP64}]", f"test_decode[{TG8}]", f"test_decode[{TG16}]"]
     )
