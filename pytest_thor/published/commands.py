@@ -17,7 +17,6 @@ _TOOLS: tuple[tuple[Tool, re.Pattern[str]], ...] = (
     ("vllm bench serve", re.compile(r"\bvllm\s+bench\s+serve\b|\bbenchmark_serving\.py\b|\bbench_serving\b")),
     ("vllm serve", re.compile(r"\bvllm\s+serve\s+\S|\bvllm\.entrypoints\.(?:openai\.)?api_server\b")),
 )
-_NAMESPACE = re.compile(r"\bNamespace\((?=.*\bnum_prompts=)")
 _ARGUMENT = re.compile(r"\b([a-z_]{2,40})=('[^']{0,300}'|[^\s,()]{1,300})")
 _LONGEST = 20_000
 _LINES = 60
@@ -72,7 +71,7 @@ def command_at(lines: Sequence[str], index: int, label: str | None) -> tuple[Com
     first = lines[index]
     if len(first) > _LONGEST:
         return None
-    if _NAMESPACE.search(first):
+    if "Namespace(" in first and "num_prompts=" in first:
         options = {name.replace("_", "-"): value.strip("'") for name, value in _ARGUMENT.findall(first)}
         given = {name: value for name, value in options.items() if value not in {"None", "inf"}}
         return Command(index=index, tool="vllm bench serve", label=label, options=given), index + 1

@@ -32,6 +32,7 @@ FORMATS: tuple[Format, ...] = ("auto", "md", "block", "json", "csv", "sql")
 """What may be asked for; ``json`` is also one object a line, ``block`` the console block of vllm bench serve."""
 
 _Found: TypeAlias = "tuple[list[PublishedResult], list[Unread], int]"
+_MOST_COLUMNS = 40
 _BUILD = re.compile(r"\s*build: ([0-9a-f]{6,40}|unknown) ?\(([^()]{1,40})\)\s*")
 _FIGURE = re.compile(r"[~≈]?\d[\d.,]*\s?(?:%|[A-Za-z/]{1,6})?(?: ?± ?\d[\d.,]*)?")
 _LOST_ROW = re.compile(r".*\|\s*(?:pp|tg) ?\d+[^|]{0,40}\|.*")
@@ -96,7 +97,7 @@ class _Scan:
         line = self.lines[at]
         table = piped_table(self.lines, at)
         if table is None and (cells := cells_of(line)) and llama_columns.is_bench(cells):
-            table = _ruled(self.lines, at)
+            table = piped_table(self.lines, at, ruled=False)
         if table is None and (columns := apart(line)) and llama_columns.is_bench(columns[1]):
             table = spaced_table(self.lines, at, shape=columns[0])
         if table is None:
@@ -106,11 +107,11 @@ class _Scan:
     def _stacked(self, at: int) -> Table | None:
         if not self.lines[at].rstrip().endswith("|"):
             return None
-        cells = single_cells(self.lines, at)
+        cells = single_cells(self.lines, at, most=_MOST_COLUMNS)
         columns = next((n for n, cell in enumerate(cells) if llama_columns.column(cell) is None), len(cells))
         if columns < 3 or not llama_columns.is_bench(cells[:columns]):
             return None
-        return stacked_table(at, cells, columns=columns)
+        return stacked_table(at, single_cells(self.lines, at), columns=columns)
 
     def _read_table(self, table: Table) -> _Found:
         if llama_columns.is_bench(table.head):
@@ -154,20 +155,6 @@ class _Scan:
             self.problems.append(unread(at, line, "a line without the block that it belongs to"))
         elif self.wanted in {"csv", "sql", "json"} and self.place.fence is None and _is_foreign(line, self.wanted):
             self.problems.append(unread(at, line, f"this is not {self.wanted} of llama-bench or vllm bench serve"))
-
-
-def _ruled(lines: Sequence[str], at: int) -> Table | None:
-    """Return a piped table whose line of dashes is missing."""
-    head = lines[at]
-    cells = cells_of(head)
-    assert cells is not None
-    dashes = "|".join("---" for _ in cells)
-    dashes = f"|{dashes}|" if head.strip().startswith("|") else dashes
-    table = piped_table([head, dashes, *lines[at + 1 :]], 0)
-    if table is None:
-        return None
-    rows = tuple(replace(row, index=row.index - 1 + at) for row in table.rows)
-    return replace(table, index=at, rows=rows, end=max(table.end - 1, 1) + at)
 
 
 def _holds_speed(line: str) -> bool:

@@ -58,15 +58,17 @@ def is_rule(cells: Sequence[str] | None) -> bool:
     return bool(written) and all(_RULE.fullmatch(cell) for cell in written)
 
 
-def piped_table(lines: Sequence[str], index: int) -> Table | None:
-    """Read a table whose head stands at ``index``, followed by a line of dashes."""
+def piped_table(lines: Sequence[str], index: int, *, ruled: bool = True) -> Table | None:
+    """Read a table whose head stands at ``index``, followed by a line of dashes unless it is known to lack it."""
     head = cells_of(lines[index])
-    if head is None or is_rule(head) or index + 1 >= len(lines) or not is_rule(cells_of(lines[index + 1])):
+    if head is None or is_rule(head):
+        return None
+    if ruled and (index + 1 >= len(lines) or not is_rule(cells_of(lines[index + 1]))):
         return None
     framed = lines[index].translate(_BOXES).lstrip().startswith("|")
     closed = lines[index].translate(_BOXES).rstrip().endswith("|")
     rows: list[Row] = []
-    at = end = index + 2
+    at = end = index + 1 + ruled
     while at < len(lines):
         line = lines[at]
         cells = cells_of(line)
@@ -111,10 +113,11 @@ def apart(line: str) -> tuple[Literal["tabs", "spaces"], tuple[str, ...]] | None
     return None
 
 
-def single_cells(lines: Sequence[str], index: int) -> tuple[str, ...]:
-    """Return the cells of a run of lines that hold one each, ``Q4_0 |``, beginning at ``index``."""
+def single_cells(lines: Sequence[str], index: int, *, most: int | None = None) -> tuple[str, ...]:
+    """Return the cells of a run of lines that hold one each, ``Q4_0 |``, beginning at ``index``; the first few."""
     found: list[str] = []
-    for line in lines[index:]:
+    for at in range(index, len(lines) if most is None else min(len(lines), index + most)):
+        line = lines[at]
         match = _ONE_CELL.fullmatch(line) if len(line) <= _LONGEST else None
         if match is None:
             break
