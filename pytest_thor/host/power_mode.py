@@ -56,7 +56,9 @@ def _kept(root: Path) -> str | None:
     match = re.search(r"pmode:(\d+)", text_of(root / NVPMODEL_STATUS) or "")
     if match is None:
         return None
-    names = {int(number): name for number, name in _MODEL.findall(text_of(root / "etc/nvpmodel.conf") or "")}
+    names: dict[int, str] = {
+        int(number): name for number, name in _MODEL.findall(text_of(root / "etc/nvpmodel.conf") or "")
+    }
     return names.get(int(match[1]), str(int(match[1])))
 
 
