@@ -33,6 +33,11 @@ def cell_id(words: Mapping[str, str]) -> str:
     return f"{words['model']}-{words['quant']}-{words['backend']}-{words['workload']}"
 
 
+def stem(name: str) -> str:
+    """Return a file's name without what says whether it is an anchor or a history."""
+    return name.removesuffix(HISTORY).removesuffix(ENTRY)
+
+
 def component(name: str) -> str:
     """Return a name as one path component: other names give other components, and none leaves its folder."""
     quoted = quote(name, safe=" @+=,()", errors="surrogatepass")

@@ -11,6 +11,7 @@ import click
 from pytest_thor.errors import ThorError
 
 SUBCOMMANDS: dict[str, str] = {
+    "baseline": "Show, accept, prune and compare stored baselines.",
     "doctor": "Say what this machine is, what is ready, and what would spoil a measurement.",
     "import": "Read figures that others published, and say which cannot be believed.",
     "report": "Render a finished run again: Markdown, comments, tables and exports.",

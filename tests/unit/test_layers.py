@@ -15,7 +15,7 @@ FLOORS = {
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
-        *("checkup", "beside", "believable", "bounds", "anchors", "anchor_changes", "past"),
+        *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
     },
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
