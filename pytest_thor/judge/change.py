@@ -73,20 +73,20 @@ class Change:
     def interval(self, level: float = SHOWN_LEVEL) -> tuple[float, float]:
         """Return the two-sided interval that holds the true change at every look with probability ``level``."""
         nominal = self._looks.level(0.5 - level / 2, DECAY)
-        half = quantile(1 - nominal, self.df) * self.standard_error
+        half = -quantile(nominal, self.df) * self.standard_error
         return relative(self.log_ratio - half), relative(self.log_ratio + half)
 
     def minimum_detectable(self, direction: int) -> float:
         """Return the size of the smallest true change, up (1) or down (−1), that is significant with :data:`POWER`."""
         nominal = self._looks.level(SIGNIFICANCE / 2)
-        steps = quantile(1 - nominal, self.df) + quantile(POWER, self.df)
+        steps = quantile(POWER, self.df) - quantile(nominal, self.df)
         return abs(relative(direction * steps * self.standard_error))
 
     def with_launches(self, launches: int) -> Change:
-        """Return what this would be after so many launches of the same mean and spread, at the look that this makes."""
+        """Return what this would be after so many launches of the same mean and spread; the last look is the last."""
         more = launches - self.launches
-        look = self.look + more
-        return replace(self, launches=launches, launch_df=self.launch_df + more, look=look, looks=max(self.looks, look))
+        look = min(self.look + more, self.looks)
+        return replace(self, launches=launches, launch_df=self.launch_df + more, look=look)
 
     @property
     def _reciprocals(self) -> float:

@@ -23,13 +23,13 @@ from pytest_thor.measurement import METRICS, Samples
 
 LAUNCH_SHARE = 1 / 3
 """The prior spread between launches, as a share of the metric's default threshold: 1 % for decode speed."""
-RUN_SHARE = 1 / 6
-"""The prior spread between runs, as a share of the metric's threshold: 0.5 % for decode speed."""
+RUN_SHARE = 1 / 10
+"""The prior spread between runs, as a share of the metric's threshold: 0.3 % for decode speed."""
 LAUNCH_DF = 4.0
 """How many degrees of freedom the prior spread between launches is worth: four launches' more outweigh it."""
-RUN_DF = 3.0
+RUN_DF = 2.0
 """The same of the spread between runs: little, for nothing is known of the machine yet."""
-ALIKE_DF = 24.0
+ALIKE_DF = 100.0
 """At most so many degrees of freedom has the spread that all cells show, however alike they are."""
 
 _TRIMMED_FROM = 4
@@ -119,10 +119,9 @@ def variances(past: Past, current: Sequence[Sequence[float]], spread: Spread) ->
 
     s̃² = (d₀ s₀² + d s²) / (d₀ + d) with d₀ + d degrees of freedom (Smyth 2004, section 3).
     """
-    groups = [run for run in (*past.runs, *current) if len(run) > 1]
-    own_df = sum([len(group) - 1 for group in groups])
+    own, own_df = _within([*_undistorted(past), *current])
     launch_df = spread.launch_df + own_df
-    launch = (spread.launch_df * spread.launch_sd**2 + math.fsum(map(squares, groups))) / launch_df
+    launch = (spread.launch_df * spread.launch_sd**2 + own) / launch_df
     seen = _between_runs(past.runs)
     run = spread.run_sd**2
     if seen is None:
@@ -130,6 +129,21 @@ def variances(past: Past, current: Sequence[Sequence[float]], spread: Spread) ->
     weight = seen.weight(run, launch)
     together = (spread.run_df * run + weight * max(0.0, seen.excess(launch))) / (spread.run_df + weight)
     return Variances(launch=launch, launch_df=launch_df, run=together, run_df=spread.run_df + weight)
+
+
+def _within(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
+    """Return the squared deviations within groups of launches, and their degrees of freedom."""
+    several = [group for group in groups if len(group) > 1]
+    return math.fsum(map(squares, several)), sum([len(group) - 1 for group in several])
+
+
+def _undistorted(past: Past) -> list[Sequence[float]]:
+    """Return the runs without the first launch of those that may have gone on for its sake.
+
+    A run that was judged goes on where its first launch lies far out: its spread is that of a selection. The
+    baseline's launches were as many as there were to be.
+    """
+    return [run if run == past.baseline else run[1:] for run in past.runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +192,28 @@ def _largest_square(count: int) -> float:
 
 def _pooled(key: str, pasts: Sequence[Past]) -> Spread:
     prior = stated(key)
-    own = [(math.fsum(map(squares, past.runs)), sum([len(run) - 1 for run in past.runs])) for past in pasts]
-    total, df = math.fsum([seen for seen, _ in own]), sum([freedom for _, freedom in own])
-    launch = (prior.launch_df * prior.launch_sd**2 + total) / (prior.launch_df + df)
-    launch_df = _alikeness([(seen / freedom / launch, freedom) for seen, freedom in own if freedom])
-    seen = []
-    for past, (deviations, freedom) in zip(pasts, own, strict=True):
-        between = _between_runs(past.runs)
-        if between is not None:
-            alone = (launch_df * launch + deviations) / (launch_df + freedom)
-            seen.append((between.excess(alone), between.weight(prior.run_sd**2, alone), between.df))
+    own = [_within(_undistorted(past)) for past in pasts]
+    between = [_between_runs(past.runs) for past in pasts]
+    launch, launch_df = _common(prior, own)
+    seen = [
+        (step.excess(alone), step.weight(prior.run_sd**2, alone), step.df)
+        for step, (squared, df) in zip(between, own, strict=True)
+        if step is not None
+        for alone in [(launch_df * launch + squared) / (launch_df + df)]
+    ]
+    if math.fsum([excess * weight for excess, weight, _ in seen]) < 0:
+        # Runs lie no farther apart than their launches explain: then both tell of the launches.
+        steps = [(step.total / step.share * step.df, step.df) for step in between if step is not None]
+        launch, _ = _common(prior, [*own, *steps])
     run, run_df = _pooled_runs(prior, seen)
     return Spread(launch_sd=math.sqrt(launch), launch_df=launch_df, run_sd=math.sqrt(run), run_df=run_df)
+
+
+def _common(prior: Spread, own: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the variance of launches that all cells show, from squares and degrees of freedom of each, and its weight."""
+    total, df = math.fsum([squared for squared, _ in own]), math.fsum([df for _, df in own])
+    launch = (prior.launch_df * prior.launch_sd**2 + total) / (prior.launch_df + df)
+    return launch, _alikeness([(squared / df / launch, df) for squared, df in own if df])
 
 
 def _pooled_runs(prior: Spread, seen: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
