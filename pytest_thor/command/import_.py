@@ -22,6 +22,8 @@ from pytest_thor.published.names import of_path
 from pytest_thor.published.page import decode
 from pytest_thor.published.read import FORMATS, Format, read
 from pytest_thor.published.records import Figure, PublishedResult, Reading
+from pytest_thor.published_report import report_of
+from pytest_thor.report import document
 from pytest_thor.units import counted, format_quantity
 
 _STANDARD_INPUT = "-"
@@ -52,9 +54,16 @@ _TITLES = {"ttft_ms.median": "TTFT", "tpot_ms.median": "TPOT"}
     type=click.Path(path_type=Path),
     help="Write a published reference: one FILE.json, or one for each input into a folder.",
 )
+@click.option("--report", type=click.Path(path_type=Path), help="Write a report.json of them to this FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the references and the doubts as JSON.")
 def command(  # noqa: PLR0917 - one parameter an option
-    files: tuple[str, ...], device: str | None, model: str | None, form: Format, output: Path | None, as_json: bool
+    files: tuple[str, ...],
+    device: str | None,
+    model: str | None,
+    form: Format,
+    output: Path | None,
+    report: Path | None,
+    as_json: bool,
 ) -> None:
     """Read figures that llama-bench or vllm bench serve printed: tables, blocks, JSON, CSV, SQL, or pages of them.
 
@@ -67,6 +76,10 @@ def command(  # noqa: PLR0917 - one parameter an option
     if output is not None:
         for path, reading in _targets(output, files, readings):
             reference.write(reading, path)
+    if report is not None:
+        document.write(
+            report_of((result, believed[id(result)]) for each in readings for result in each.results), report
+        )
     if as_json:
         click.echo(json.dumps([_document(reading, believed) for reading in readings], ensure_ascii=False, indent=1))
     else:
@@ -123,14 +136,14 @@ def _targets(output: Path, files: Sequence[str], readings: Sequence[Reading]) ->
 
 
 def _document(reading: Reading, believed: dict[int, Believed]) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(reference.dump(reading))
-    for stored, result in zip(document.get("results", []), reading.results, strict=True):
+    told: dict[str, Any] = json.loads(reference.dump(reading))
+    for stored, result in zip(told.get("results", []), reading.results, strict=True):
         verdict = believed[id(result)]
         stored["verdict"] = "invalid" if verdict.doubt else None
         stored["reason"] = verdict.doubt
         stored["not_held"] = verdict.skipped
         stored["efficiency"] = {name: held.efficiency for name, held in verdict.held.items()}
-    return document
+    return told
 
 
 def _show(console: Console, reading: Reading, believed: Sequence[Believed]) -> None:

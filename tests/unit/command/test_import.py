@@ -80,6 +80,15 @@ def test_references_are_written_one_to_a_file(tmp_path: Path) -> None:
     assert len(reference.load(tmp_path / "one.json").results) == 3
 
 
+def test_a_report_is_written_of_what_is_a_cell(tmp_path: Path) -> None:
+    result = run(str(GOLDEN / "page.md"), "--report", str(tmp_path / "theirs.json"))
+
+    assert result.exit_code == 0
+    written = json.loads((tmp_path / "theirs.json").read_text())
+    assert written["schema"] == "pytest-thor/report/1"
+    assert [cell["location"] for cell in written["cells"]] == [f"page.md:{line}" for line in (37, 64, 87, 88, 94)]
+
+
 @pytest.mark.parametrize("form", ["md", "block", "json", "csv", "sql"])
 def test_nothing_readable_is_status_1(form: str) -> None:
     result = run("-", "--format", form, text="nothing to see here\n")
