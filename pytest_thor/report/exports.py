@@ -53,16 +53,18 @@ def bencher(document: ReportDocument) -> str:
     return _json(benchmarks)
 
 
-def long_csv(document: ReportDocument) -> str:
+def long_csv(document: ReportDocument) -> bytes:
     """Return one row per raw sample of every launch, failed and reference launches included; lines end in a newline."""
-    text = io.StringIO()
+    content = io.BytesIO()
+    text = io.TextIOWrapper(content, encoding="utf-8", errors="replace", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for record in document.cells:
         for role, launches in (("current", record.launches), ("reference", record.reference_launches)):
             for number, launch in enumerate(launches, 1):
                 writer.writerows(_samples(record, role, number, launch))
-    return text.getvalue()
+    text.flush()
+    return content.getvalue()
 
 
 def _samples(record: CellRecord, role: str, number: int, launch: LaunchRecord) -> Iterator[tuple[object, ...]]:

@@ -17,7 +17,7 @@ from pytest_thor.report.budget import Budget
 from pytest_thor.report.cell_block import OVERVIEW_HEAD, cell_block, overview_row
 from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
 from pytest_thor.report.figures import shown_interval
-from pytest_thor.report.ranking import QUIET, WORDS, sign, word, worst_first
+from pytest_thor.report.ranking import WORDS, sign, wants_attention, word, worst_first
 from pytest_thor.units import counted, format_duration, format_percent
 
 STEP_SUMMARY_BYTES = 1024 * 1024
@@ -42,10 +42,10 @@ def markdown(document: ReportDocument, *, limit_bytes: int | None = None) -> str
     """
     budget = _begun(document, limit_bytes)
     cells = worst_first(document.cells)
-    _overview(budget, [record for record in cells if word(record) not in QUIET])
+    _overview(budget, [record for record in cells if wants_attention(record)])
     left_out = sum(
-        _group(budget, said, list(group), several_matrices=len(document.matrix) > 1)
-        for said, group in groupby(cells, key=word)
+        _group(budget, said, list(group), folded=not loud, several_matrices=len(document.matrix) > 1)
+        for (said, loud), group in groupby(cells, key=lambda record: (word(record), wants_attention(record)))
     )
     _tell_left_out(budget, left_out)
     return budget.text()
@@ -60,7 +60,7 @@ def comment(document: ReportDocument, *, limit_bytes: int = COMMENT_BYTES) -> st
         ValueError: the limit is below ``LEAST_BYTES``.
     """
     budget = _begun(document, limit_bytes, before=f"{marker(document)}\n")
-    loud = [record for record in worst_first(document.cells) if word(record) not in QUIET]
+    loud = [record for record in worst_first(document.cells) if wants_attention(record)]
     _overview(budget, loud, most=_COMMENT_ROWS)
     several = len(document.matrix) > 1
     blocks = (cell_block(record, several_matrices=several) for record in loud)
@@ -122,10 +122,9 @@ def _overview(budget: Budget, cells: Sequence[CellRecord], *, most: int | None =
     budget.add("\n" + (f"… and {counted(left_out, 'cell')} more.\n\n" if left_out else ""))
 
 
-def _group(budget: Budget, said: str, cells: Sequence[CellRecord], *, several_matrices: bool) -> int:
+def _group(budget: Budget, said: str, cells: Sequence[CellRecord], *, folded: bool, several_matrices: bool) -> int:
     """Add the cells of one word, folded as a whole where nobody has to look at them; return how many were left out."""
     title = f"{sign(said)} {said}: {counted(len(cells), 'cell')}"
-    folded = said in QUIET
     opening = f"<details><summary>{title}</summary>\n\n" if folded else f"### {title}\n\n"
     if not budget.add(opening, reserve_bytes=_RESERVE_BYTES):
         return len(cells)

@@ -23,8 +23,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
 )
 """The one word for a cell, worst first, with the sign that stands for it."""
 _RANK = {word: rank for rank, word in enumerate(WORDS)}
-QUIET = frozenset({"skipped", "no-baseline", "improved", "unchanged"})
-"""Words of cells that nobody has to look at."""
+_QUIET = frozenset({"skipped", "no-baseline", "improved", "unchanged"})
+_FAILING = frozenset({"failed", "error", "warned"})
 
 
 def word(record: CellRecord) -> str:
@@ -37,6 +37,11 @@ def sign(said: str) -> str:
     return WORDS.get(said, "❔")
 
 
+def wants_attention(record: CellRecord) -> bool:
+    """Say whether somebody has to look at a cell: for its verdict, or since the policy made it fail or warn."""
+    return word(record) not in _QUIET or record.outcome in _FAILING
+
+
 def judged(record: CellRecord) -> dict[str, MetricRecord]:
     """Return the metrics that have a verdict, the worst first."""
     metrics = {name: metric for name, metric in record.metrics.items() if metric.verdict}
@@ -47,7 +52,15 @@ def judged(record: CellRecord) -> dict[str, MetricRecord]:
 
 def worst_first(cells: Iterable[CellRecord]) -> list[CellRecord]:
     """Return the cells by their word, within it by how many thresholds the worst metric lost, else as they came."""
-    return sorted(cells, key=lambda record: (_RANK.get(word(record), len(_RANK)), -_worst_harm(record)))
+    return sorted(cells, key=lambda record: (_place(record), -_worst_harm(record)))
+
+
+def _place(record: CellRecord) -> tuple[float, str]:
+    """Return the rank of a cell's word; one that fails although its word is quiet stands right after the errors."""
+    said = word(record)
+    if said in _QUIET and record.outcome in _FAILING:
+        return _RANK["error"] + 0.5, said
+    return _RANK.get(said, len(_RANK)), said
 
 
 def _worst_harm(record: CellRecord) -> float:

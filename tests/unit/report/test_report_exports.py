@@ -86,6 +86,10 @@ def evidence() -> dict[str, Any]:
     }
 
 
+def rows_of(report: ReportDocument) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(long_csv(report).decode(), newline="")))
+
+
 @pytest.mark.parametrize(
     ("better", "names"),
     [
@@ -129,14 +133,14 @@ def test_foreign_text_stays_text(text: str) -> None:
 
     jsonschema.validate(json.loads(action_benchmark(report, "higher")), ACTION_ENTRIES)
     jsonschema.validate(json.loads(bencher(report)), BENCHER)
-    rows = list(csv.DictReader(io.StringIO(long_csv(report), newline="")))
+    rows = rows_of(report)
     assert {row["cell"] for row in rows} == {text}
 
 
 def test_csv_has_a_row_per_sample_with_the_launch_it_was_taken_in() -> None:
     reference = [launch({"tg_tps": [20.0]})]
     report = document(cell(reference_launches=reference, verdict="invalid"), skipped("pp1"))
-    rows = list(csv.DictReader(io.StringIO(long_csv(report))))
+    rows = rows_of(report)
 
     assert tuple(rows[0]) == CSV_COLUMNS
     told = [(row["launch_role"], row["launch"], row["sample"], row["value"]) for row in rows]
@@ -154,7 +158,7 @@ def test_csv_has_a_row_per_sample_with_the_launch_it_was_taken_in() -> None:
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 1e-300, 1e300, float("nan"), float("inf"), -0.0])
 def test_csv_loses_no_digit(value: float) -> None:
-    [row] = csv.DictReader(io.StringIO(long_csv(document(cell(launches=[launch({"tg_tps": [value]})])))))
+    [row] = rows_of(document(cell(launches=[launch({"tg_tps": [value]})])))
 
     assert repr(float(row["value"])) == repr(value)
 

@@ -110,6 +110,19 @@ def test_every_cell_has_its_paragraph_and_the_worst_comes_first() -> None:
     assert page.unbalanced == []
 
 
+def test_a_cell_that_a_strict_policy_fails_wants_attention_whatever_its_word_is() -> None:
+    strict = skipped("pp1", outcome="error", reason="no GGUF file")
+    fresh = cell("tg8", verdict="no-baseline", outcome="failed", reason="tg8 has no baseline.")
+    report = document(cell("tg16", verdict="no-baseline"), cell("tg128"), fresh, strict)
+    attention, _, folded = markdown(report).partition("<details><summary>🔵 no-baseline: 1 cell</summary>")
+
+    assert "tg8</code> |" in attention
+    assert "pp1</code> |" in attention
+    assert "tg16" in folded
+    assert "tg16" not in attention
+    assert "tg8 has no baseline." in comment(report)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("render", [markdown, comment])
 def test_foreign_text_shows_as_it_is_and_does_nothing(render: object, text: str) -> None:
