@@ -27,9 +27,9 @@ from pytest_thor.published.tables import (
     stacked_table,
 )
 
-Format: TypeAlias = Literal["auto", "md", "block", "json", "csv", "sql"]
-FORMATS: tuple[Format, ...] = ("auto", "md", "block", "json", "csv", "sql")
-"""What may be asked for; ``json`` is also one object a line, ``block`` the console block of vllm bench serve."""
+Format: TypeAlias = Literal["auto", "md", "block", "json", "jsonl", "csv", "sql"]
+FORMATS: tuple[Format, ...] = ("auto", "md", "block", "json", "jsonl", "csv", "sql")
+"""What may be asked for; ``json`` and ``jsonl`` are read alike, ``block`` is the console block of vllm bench serve."""
 
 _Found: TypeAlias = "tuple[list[PublishedResult], list[Unread], int]"
 _MOST_COLUMNS = 40
@@ -44,7 +44,7 @@ _LOST_LINE = re.compile(
 def read(text: str, *, name: str, format: Format = "auto") -> Reading:  # noqa: A002 - the option's name
     """Read a text; ``name`` is what its results say they come from. Nothing is raised: what is unreadable is listed."""
     lines = lines_of(text)
-    scan = _Scan(lines, Place(source=source_of(lines, name)), format)
+    scan = _Scan(lines, Place(source=source_of(lines, name)), "json" if format == "jsonl" else format)
     scan.run()
     return Reading(source=scan.place.source, results=tuple(scan.results), unread=tuple(scan.problems))
 

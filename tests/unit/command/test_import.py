@@ -89,7 +89,7 @@ def test_a_report_is_written_of_what_is_a_cell(tmp_path: Path) -> None:
     assert [cell["location"] for cell in written["cells"]] == [f"page.md:{line}" for line in (37, 64, 87, 88, 94)]
 
 
-@pytest.mark.parametrize("form", ["md", "block", "json", "csv", "sql"])
+@pytest.mark.parametrize("form", ["md", "block", "json", "jsonl", "csv", "sql"])
 def test_nothing_readable_is_status_1(form: str) -> None:
     result = run("-", "--format", form, text="nothing to see here\n")
 
