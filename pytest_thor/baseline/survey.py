@@ -52,7 +52,7 @@ def entries_at(root: Path, revision: str) -> Mapping[Path, BaselineEntry]:
     """Return the anchors that a store held at a revision of its git repository, by their path now.
 
     Raises:
-        BaselineError: there is no such store, repository or revision, or an anchor was corrupt then.
+        BaselineError: there is no such store, repository or revision, or an anchor was corrupt or misplaced then.
     """
     if not root.is_dir():
         raise BaselineError(f"{root}: there is no baseline store here; name one with --baseline DIR")
@@ -64,8 +64,10 @@ def entries_at(root: Path, revision: str) -> Mapping[Path, BaselineEntry]:
     entries = {}
     for name, text in zip(names, _contents(root, revision, names), strict=True):
         entry = parse_entry(text, f"{revision}:{root / name}")
-        if entry_path(root, entry.device, entry.cell) == root / name:
-            entries[root / name] = entry
+        misplaced = _misplaced(root, root / name, entry)
+        if misplaced:
+            raise BaselineError(f"{revision}:{misplaced}")
+        entries[root / name] = entry
     return entries
 
 
@@ -76,12 +78,12 @@ def _found(root: Path, anchor: Path, past: Path) -> Found:
     try:
         text = read_stored(anchor, at_most_bytes=MAX_FILE_BYTES, advice="")
         entry = None if text is None else parse_entry(text, anchor)
-        if entry is not None and entry_path(root, entry.device, entry.cell) != anchor:
-            problem, entry = f"{anchor}: is the baseline of another cell or device", None
+        problem = _misplaced(root, anchor, entry) if entry else None
+        entry = None if problem else entry
         text = read_stored(past, at_most_bytes=history.MAX_FILE_BYTES, advice="")
         runs = () if text is None else history.read_runs(text, past)
-    except (BaselineError, KeyError) as error:
-        problem = f"{anchor}: its cell lacks the word {error}" if isinstance(error, KeyError) else str(error)
+    except BaselineError as error:
+        problem = str(error)
     return Found(
         path=anchor,
         device=entry.device if entry else anchor.parts[-3],
@@ -91,6 +93,15 @@ def _found(root: Path, anchor: Path, past: Path) -> Found:
         history=runs,
         problem=problem,
     )
+
+
+def _misplaced(root: Path, path: Path, entry: BaselineEntry) -> str | None:
+    """Return what is wrong with the place in which an anchor stands, or None."""
+    try:
+        belongs = entry_path(root, entry.device, entry.cell)
+    except KeyError as error:
+        return f"{path}: its cell lacks the word {error}"
+    return None if belongs == path else f"{path}: is the baseline of another cell or device: it belongs to {belongs}"
 
 
 def _contents(root: Path, revision: str, names: list[str]) -> Iterator[str]:
