@@ -20,6 +20,7 @@ from pytest_thor.baseline.strict_json import (
 )
 from pytest_thor.measurement import Samples
 from pytest_thor.units import format_percent
+from pytest_thor.verdict import Verdict
 
 VERSION = 2
 """The version of the file. History: 1, the first; 2, with ``note`` and ``replaces``."""
@@ -153,7 +154,8 @@ def _launch_to_json(launch: StoredLaunch) -> dict[str, object]:
 
 
 def _replaced_to_json(replaced: Replaced) -> str:
-    changes = {name: _line(_move_to_json(move)) for name, move in replaced.changes.items()}
+    comparable = replaced.verdict != Verdict.INCOMPARABLE
+    changes = {name: _line(_move_to_json(move, comparable)) for name, move in replaced.changes.items()}
     return _lines(
         {
             "accepted_at": _line(replaced.accepted_at),
@@ -167,8 +169,8 @@ def _replaced_to_json(replaced: Replaced) -> str:
     ).rstrip("\n")
 
 
-def _move_to_json(move: Move) -> dict[str, object]:
-    change = None if move.change is None else format_percent(move.change, signed=True)
+def _move_to_json(move: Move, comparable: bool) -> dict[str, object]:
+    change = format_percent(move.change, signed=True) if comparable and move.change is not None else None
     return {"change": change, "from": move.before, "to": move.after}
 
 

@@ -45,7 +45,7 @@ def command() -> None:
     """Look after the stored baselines: each cell's anchor, which was accepted, and the history of its runs."""
 
 
-@command.command()
+@command.command(short_help="What is stored: anchors, their age and engine, and what became of them since.")
 @_root_option
 @_cells_option
 @_device_option
@@ -66,7 +66,7 @@ def show(context: click.Context, *, root: Path, pattern: str, device: str, as_js
         context.exit(1)
 
 
-@command.command()
+@command.command(short_help="Make cells of a report their new anchors.")
 @click.argument("report", type=click.Path(path_type=Path))
 @_root_option
 @_cells_option
@@ -127,7 +127,7 @@ def prune(*, root: Path, matrices: tuple[Path, ...], delete: bool) -> None:
     click.echo(f"{counted(len(gone), 'file')} {verb}")
 
 
-@command.command()
+@command.command(short_help="What became of the anchors, by default since HEAD.")
 @click.argument("before", required=False)
 @click.argument("after", required=False)
 @_root_option

@@ -2,12 +2,13 @@
 
 Each window of the history (Kovács et al. 2023, seeded intervals: about n log n values in all) is searched for the
 split whose two sides differ most in rank: the standardized difference of their mean normal scores (van der Waerden),
-which one run that went astray hardly moves. The largest of all windows counts, and its p-value comes from the law of
-that maximum where runs are exchangeable, tabulated by simulation (``benchmarks/change_points.py --null``); since only
-ranks enter, one table holds for every distribution. What is found splits the history, and both parts are searched on
-(binary segmentation); in the end every change is placed anew between its neighbours and must pass again, as in
-Fleming et al. 2023 after Matteson & James 2014. That histories of benchmarks are best watched this way, and that most
-alarms of fixed thresholds are noise, is the experience of Daly et al. 2020.
+which one run that went astray hardly moves. Where runs resemble the one before, it counts less. The largest of all
+windows is held against the law of that maximum where runs are exchangeable, tabulated by simulation
+(``benchmarks/change_points.py --null``); since only ranks enter, one table holds for every distribution. What is found
+splits the history, and both parts are searched on (binary segmentation); in the end every change is placed anew
+between its neighbours and must pass again, as in Fleming et al. 2023 after Matteson & James 2014. That histories of
+benchmarks are best watched this way, and that most alarms of fixed thresholds are noise, is the experience of Daly et
+al. 2020.
 """
 
 from __future__ import annotations
@@ -36,24 +37,24 @@ _SHRINK = math.sqrt(0.5)  # from one layer of windows to the next
 NULL_LEVELS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 _NEVER = math.inf
 NULL: dict[int, tuple[float, ...]] = {
-    8: (0.749, 1.498, 1.973, 2.199, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
-    9: (1.057, 1.547, 1.948, 2.331, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
-    10: (1.117, 1.730, 1.961, 2.272, 2.473, 2.473, _NEVER, _NEVER, _NEVER),
-    11: (1.202, 1.781, 2.022, 2.303, 2.538, 2.593, _NEVER, _NEVER, _NEVER),
-    12: (1.555, 2.028, 2.278, 2.434, 2.570, 2.696, 2.720, _NEVER, _NEVER),
-    13: (1.611, 2.086, 2.312, 2.452, 2.593, 2.721, 2.788, 2.830, _NEVER),
-    14: (1.684, 2.110, 2.339, 2.474, 2.644, 2.768, 2.849, 2.945, 2.945),
-    15: (1.700, 2.164, 2.385, 2.539, 2.605, 2.744, 2.834, 2.960, 3.015),
-    16: (1.828, 2.278, 2.442, 2.624, 2.720, 2.815, 2.916, 3.059, 3.140),
-    18: (1.919, 2.312, 2.495, 2.667, 2.793, 2.889, 2.980, 3.087, 3.150),
-    20: (1.946, 2.384, 2.571, 2.712, 2.884, 2.983, 3.071, 3.186, 3.285),
-    24: (2.109, 2.469, 2.673, 2.819, 2.985, 3.087, 3.205, 3.294, 3.433),
-    32: (2.241, 2.620, 2.780, 2.943, 3.134, 3.240, 3.376, 3.520, 3.609),
-    48: (2.446, 2.758, 2.960, 3.133, 3.319, 3.451, 3.564, 3.705, 3.823),
-    64: (2.575, 2.889, 3.076, 3.243, 3.452, 3.602, 3.741, 3.926, 4.028),
-    96: (2.713, 3.040, 3.230, 3.388, 3.591, 3.733, 3.876, 4.012, 4.114),
-    128: (2.829, 3.147, 3.340, 3.516, 3.734, 3.894, 4.009, 4.176, 4.332),
-    200: (2.990, 3.302, 3.491, 3.669, 3.876, 4.005, 4.151, 4.295, 4.476),
+    8: (0.749, 1.274, 1.740, 1.992, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
+    9: (0.891, 1.483, 1.741, 1.948, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
+    10: (1.088, 1.610, 1.922, 2.112, 2.320, 2.446, _NEVER, _NEVER, _NEVER),
+    11: (1.168, 1.700, 1.995, 2.211, 2.411, 2.561, _NEVER, _NEVER, _NEVER),
+    12: (1.530, 1.962, 2.220, 2.332, 2.480, 2.625, 2.720, 2.720, _NEVER),
+    13: (1.581, 2.061, 2.273, 2.443, 2.564, 2.692, 2.715, 2.805, _NEVER),
+    14: (1.635, 2.092, 2.312, 2.445, 2.559, 2.727, 2.771, 2.871, 2.936),
+    15: (1.677, 2.130, 2.344, 2.538, 2.597, 2.714, 2.834, 2.905, 2.960),
+    16: (1.782, 2.220, 2.381, 2.570, 2.699, 2.752, 2.896, 3.013, 3.076),
+    18: (1.871, 2.280, 2.474, 2.622, 2.774, 2.870, 2.928, 3.069, 3.136),
+    20: (1.919, 2.342, 2.538, 2.661, 2.844, 2.945, 3.032, 3.135, 3.241),
+    24: (2.084, 2.442, 2.618, 2.786, 2.944, 3.069, 3.159, 3.282, 3.420),
+    32: (2.214, 2.573, 2.739, 2.907, 3.093, 3.205, 3.331, 3.470, 3.570),
+    48: (2.440, 2.720, 2.917, 3.086, 3.277, 3.390, 3.512, 3.662, 3.726),
+    64: (2.543, 2.841, 3.034, 3.202, 3.403, 3.558, 3.685, 3.866, 3.968),
+    96: (2.691, 2.994, 3.177, 3.347, 3.536, 3.679, 3.816, 3.977, 4.053),
+    128: (2.791, 3.105, 3.294, 3.465, 3.681, 3.840, 3.953, 4.122, 4.244),
+    200: (2.947, 3.257, 3.444, 3.614, 3.820, 3.956, 4.085, 4.236, 4.378),
 }
 """By the number of runs, what the statistic reaches with at most the probabilities of :data:`NULL_LEVELS`; infinite
 where so few runs have too few orders for that."""

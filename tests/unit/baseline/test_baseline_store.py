@@ -129,6 +129,8 @@ def test_what_was_replaced_reads_as_one_line_a_metric() -> None:
     lines = write_entry(REPLACING).splitlines()
     assert '      "tg_tps": {"change": "-4.8 %", "from": 42.125, "to": 40.1}' in lines
     assert '      "energy_j_per_token": {"change": null, "from": 0, "to": 0.5},' in lines
+    incomparable = write_entry(replace(REPLACING, replaces=replace(REPLACED, verdict="incomparable")))
+    assert '      "tg_tps": {"change": null, "from": 42.125, "to": 40.1}' in incomparable.splitlines()
     bare = replace(REPLACING, replaces=replace(REPLACED, changes={}))
     assert read_entry(write_entry(bare)) == bare
 

@@ -141,6 +141,13 @@ def test_an_improvement_replaces_and_says_what_it_replaced_and_by_how_much(kept:
     assert "+10.0 %" in result.stdout
 
 
+def test_where_conditions_changed_no_change_is_told(kept: Store) -> None:
+    anchored(kept)
+    result = kept.accept(measured(speeds=(30.0,), verdict="incomparable", power_mode="70W"))
+    [row] = [line for line in result.stdout.splitlines() if line.startswith(TG128)]
+    assert row.split()[1:] == ["replaced:", "incomparable", "tg_tps", "40.00", "tok/s", "30.00", "tok/s", "–"]
+
+
 def test_a_loss_is_accepted_only_by_name_and_with_a_reason(kept: Store) -> None:
     anchored(kept)
     lost = measured(speeds=(36.0, 36.0), verdict="regressed")
