@@ -97,6 +97,7 @@ class Jury:
         cell, reference = trial.cell, trial.reference
         samples = [launch.samples for launch in trial.launches]
         doubts = [doubt for launch in (*trial.launches, *trial.reference_launches) for doubt in launch.doubts]
+        doubts += trial.doubts
         thresholds = dict(cell.thresholds)
         if reference.against is not None:
             judgement = judge_pairs(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from pytest_thor.baseline.fingerprint import Fingerprint
+from pytest_thor.beside import Watched
+from pytest_thor.bounds import Bounds
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Engine, ProgressCallback
 from pytest_thor.judge.history import PastRun
@@ -46,6 +50,12 @@ class Trial:
     reference_launches: list[Launch] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     judgement: Judgement | None = None
+    bounds: Bounds | None = None
+    """What the cell can reach at most, where that is known."""
+    doubts: list[str] = field(default_factory=list)
+    """What the machine did that makes the figures invalid, beside the launches' own doubts."""
+    advice: list[str] = field(default_factory=list)
+    """What a reader should know and no verdict says."""
     visited_at: int | None = None
     """How many launches there were when a test last asked for this cell."""
 
@@ -55,8 +65,10 @@ class Trial:
         return next((launch for launch in (*self.launches, *self.reference_launches) if launch.failure), None)
 
 
-LaunchCallback = Callable[[Trial, Launch, bool], None]
-"""Told of every finished launch, and whether it is the reference engine's."""
+Watching: TypeAlias = Callable[[], AbstractContextManager[Watched]]
+"""Watches the machine for the length of one engine start."""
+Keep: TypeAlias = Callable[[Trial, Launch, bool], Launch]
+"""Keeps a finished launch, and is told whether it is the reference engine's; returns it as it shall be judged."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +83,7 @@ class Group:
     last_round_s: float = 0.0
     """How long the last round took: what the next one probably costs."""
 
-    def launch(self, trials: Sequence[Trial], *, on_launch: LaunchCallback, on_progress: ProgressCallback) -> None:
+    def launch(self, trials: Sequence[Trial], *, watching: Watching, keep: Keep, on_progress: ProgressCallback) -> None:
         """Launch once for these trials; a reference engine and the current one take turns in going first.
 
         A trial whose launch fails in the first half of a pair is left out of the second.
@@ -86,7 +98,8 @@ class Group:
         for engine, is_reference in turns:
             by_cell = {trial.cell: trial for trial in trials if trial.failure is None}
             for batch in engine.batches(list(by_cell)) if by_cell else ():
-                for cell, launch in engine.launch(batch, self.artifact, on_progress):
-                    trial = by_cell[cell]
-                    (trial.reference_launches if is_reference else trial.launches).append(launch)
-                    on_launch(trial, launch, is_reference)
+                with watching() as watched:
+                    for cell, launch in engine.launch(batch, self.artifact, on_progress):
+                        trial = by_cell[cell]
+                        launches = trial.reference_launches if is_reference else trial.launches
+                        launches.append(keep(trial, watched(cell, launch), is_reference))

@@ -72,7 +72,8 @@ class Launch:
     ``failure`` is None when the cell was measured; otherwise it says why not, and ``log_tail`` holds the end of
     what the engine printed. ``doubts`` are sentences that say why the figures cannot be what they claim (served from
     a prefix cache, outputs cut short): any makes the cell invalid. ``evidence`` keeps whatever else the engine
-    reported, as JSON values.
+    reported, as JSON values. ``windows`` are the timed parts themselves (each repetition, or the load), as start and
+    end in seconds of ``time.monotonic()``, without loading, warm-up and the filling of a depth; none where not known.
     """
 
     started_at: str
@@ -82,5 +83,6 @@ class Launch:
     failure: str | None = None
     log_tail: str | None = None
     doubts: tuple[str, ...] = ()
+    windows: tuple[tuple[float, float], ...] = ()
     telemetry: Mapping[str, Any] | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -80,6 +80,7 @@ class Measuring:
             launches=chosen.launches,
             budget_s=chosen.budget_s,
             relative=chosen.relative,
+            cool_down_c=chosen.cool_down_c,
             policy=Policy(inconclusive=chosen.inconclusive, invalid=chosen.invalid, strict=chosen.strict),
             full_hash=chosen.full_hash,
             journal=chosen.report / "journal.jsonl",
@@ -159,6 +160,7 @@ class Measuring:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, store baselines, and tell the exit statuses apart."""
+        self._session.close()
         if self._is_worker:
             return
         # Under pytest-xdist -x ends the run as an interruption; it is one that a failing test asked for.
@@ -166,6 +168,7 @@ class Measuring:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         interrupted = session.exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         session.exitstatus = self._results.exit_status(int(session.exitstatus))
+        self._results.advise()
         if not interrupted:
             self._attempt(self._store_baselines, session)
         self._attempt(self._write_report, session)

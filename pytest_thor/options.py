@@ -38,6 +38,7 @@ class Options:
     launches: tuple[int, int]
     budget_s: float | None
     relative: bool
+    cool_down_c: float | None
     inconclusive: InconclusivePolicy
     invalid: InvalidPolicy
     strict: bool
@@ -134,6 +135,12 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
     )
     option(
+        "--thor-cool-down",
+        "wait before each launch, five minutes at most, until no sensor is warmer than this (such as 55)",
+        ini="string",
+        metavar="CELSIUS",
+    )
+    option(
         "--thor-inconclusive",
         "what a cell does that is too noisy to tell (default warn)",
         ini="string",
@@ -203,6 +210,7 @@ def read_options(config: pytest.Config) -> Options:
         launches=_launches(_text(config, "launches") or DEFAULT_LAUNCHES),
         budget_s=_budget(_text(config, "budget")),
         relative=_flag(config, "relative"),
+        cool_down_c=_celsius(_text(config, "cool-down")),
         inconclusive=cast(InconclusivePolicy, _choice(config, "inconclusive", ("pass", "warn", "fail"), "warn")),
         invalid=cast(InvalidPolicy, _choice(config, "invalid", ("warn", "fail"), "fail")),
         strict=_flag(config, "strict"),
@@ -241,6 +249,13 @@ def _launches(text: str) -> tuple[int, int]:
             f"--thor-launches {text}: expected MIN:MAX with 1 <= MIN <= MAX <= 1000, such as {DEFAULT_LAUNCHES}"
         )
     return minimum, maximum
+
+
+def _celsius(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text.strip().removesuffix("C").removesuffix("°"))
+    except ValueError:
+        raise pytest.UsageError(f"--thor-cool-down {text}: expected degrees Celsius, such as 55") from None
 
 
 def _model_roots(config: pytest.Config, here: Path) -> tuple[Path, ...]:

@@ -20,12 +20,11 @@ from pytest_thor.cell import Cell, EngineTraits, Scalar
 from pytest_thor.engines.serving_engine import ModelFacts
 from pytest_thor.errors import ArtifactInvalid, BaselineError
 from pytest_thor.host.device import Device
-from pytest_thor.judge.history import PastRun
 from pytest_thor.measure import Reference
 from pytest_thor.measurement import EngineBuild
+from pytest_thor.past import comparable_runs, past_runs
 from pytest_thor.report.document import ArtifactRecord
 from pytest_thor.serving.load import TokenIds
-from pytest_thor.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +112,13 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
         "memory_bytes": device.memory_bytes,
         "gpu": ", ".join(gpu.name for gpu in device.gpus) or "none",
         "power_mode": device.power_mode,
+        "clocks": device.clocks,
+        "cpu_governor": device.cpu_governor,
+        "gpu_power_limit_w": ", ".join(f"{gpu.power_limit_w:g}" for gpu in device.gpus if gpu.power_limit_w) or None,
+        "soc": device.soc,
+        "jetpack": device.jetpack,
+        "container": device.container,
+        "virtual": device.virtual,
         "l4t": device.l4t,
         "driver": device.driver,
         "cuda": device.cuda,
@@ -176,12 +182,7 @@ def stored_of(root: Path, device: Device, cell: Cell) -> Stored:
         return Stored(error=error)
     if entry is None:
         return Stored(runs=runs)
-    like = conditions(entry.fingerprint)
-    past = tuple(
-        PastRun(finished_at=run.finished_at, values=run.values)
-        for run in runs
-        if run.conditions == like and run.finished_at > entry.accepted_at and run.verdict != Verdict.INVALID.value
-    )
+    past = past_runs(comparable_runs(runs, conditions(entry.fingerprint)))
     return Stored(reference=Reference(launches=entry.samples, history=past), entry=entry, runs=runs)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from pytest_thor.baseline.fingerprint import conditions
 from pytest_thor.baseline.history import StoredRun
+from pytest_thor.bounds import with_limits
 from pytest_thor.cell import Cell
 from pytest_thor.host.device import Device
 from pytest_thor.judge.describe import describe
 from pytest_thor.measure import Reference, Trial
-from pytest_thor.measurement import EngineBuild, Launch
-from pytest_thor.preparation import Prepared
+from pytest_thor.measurement import GATED, EngineBuild, Launch
+from pytest_thor.past import advice as past_advice
+from pytest_thor.past import comparable_runs
+from pytest_thor.preparation import Prepared, Stored
 from pytest_thor.report.document import (
     CellRecord,
     EngineRecord,
@@ -132,27 +135,33 @@ def cell_record(
     device: Device,
     prepared: Prepared,
     outcome: Outcome,
-    past: Sequence[StoredRun] = (),
-    advice: Sequence[str] = (),
+    past: Stored,
+    note: str | None = None,
 ) -> CellRecord:
-    """Return the record of a cell that was launched; ``past`` are its stored runs, ``advice`` ends its paragraph."""
+    """Return the record of a cell that was launched; ``note`` ends its paragraph."""
     judgement = trial.judgement
     bare = unmeasured_record(trial.cell, device=device, outcome="error", reason="")
     return bare.model_copy(
         update={
             "outcome": outcome,
             "verdict": judgement.verdict.value if judgement else None,
-            "reason": " ".join([_reason(trial), *advice]),
+            "reason": " ".join(filter(None, [_reason(trial), note])),
             "artifact": prepared.artifact,
             "fingerprint": trial.fingerprint.to_json(),
             "differences": [*trial.reference.blocking, *trial.reference.named],
             "launches": [launch_record(launch) for launch in trial.launches],
             "reference_launches": [launch_record(launch) for launch in trial.reference_launches],
-            "history": [past_run_record(run) for run in past[-_SHOWN_RUNS:]],
-            "advice": list(advice),
-            "metrics": metric_records(trial),
+            "history": [past_run_record(run) for run in past.runs[-_SHOWN_RUNS:]],
+            "advice": [*trial.advice, *_turns(trial, past)],
+            "metrics": with_limits(metric_records(trial), trial.bounds),
         }
     )
+
+
+def _turns(trial: Trial, past: Stored) -> list[str]:
+    """Return where the cell's speed changed its level in the stored runs that compare with this one."""
+    like = comparable_runs(past.runs, conditions(trial.fingerprint))
+    return [sentence for key in GATED[trial.cell.kind] for sentence in past_advice(like, key)]
 
 
 def _reason(trial: Trial) -> str:

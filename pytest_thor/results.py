@@ -10,6 +10,7 @@ from platform import python_version
 
 import pytest
 
+from pytest_thor.bounds import advice_on
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.host.device import identify
 from pytest_thor.judge.drift import common_shift
@@ -57,6 +58,12 @@ class Results:
         # A user's own assertion may fail where the cell is fine.
         self._other_failures += report.failed and record.outcome not in {"failed", "error"}
         return record
+
+    def advise(self) -> None:
+        """Add to each cell what only the others tell: that it is far behind those like it."""
+        for of, sentence in advice_on(self.records).items():
+            record = self._records[of]
+            self._records[of] = record.model_copy(update={"advice": [*record.advice, sentence]})
 
     def exit_status(self, status: int) -> int:
         """Return pytest's exit status, told apart by what happened to the cells."""

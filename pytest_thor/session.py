@@ -7,21 +7,25 @@ known of the other cells.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Literal, TypeAlias
 
 from pytest_thor import journal
+from pytest_thor.beside import Beside
+from pytest_thor.bounds import Bounds, bounds_of, confirmed_doubt
 from pytest_thor.cell import Cell
 from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine, Progress
 from pytest_thor.engines.serving_engine import Served
 from pytest_thor.errors import ArtifactMissing, EngineFailure, EngineMissing, ReportError, ThorError
 from pytest_thor.host.device import Device, identify
+from pytest_thor.host.hygiene import Hygiene, Rest, Settled
 from pytest_thor.host.lock import exclusive
 from pytest_thor.judge.policy import outcome
 from pytest_thor.jury import Jury
@@ -58,6 +62,7 @@ class Setup:
     launches: tuple[int, int]
     budget_s: float | None
     relative: bool
+    cool_down_c: float | None
     policy: Policy
     full_hash: bool
     journal: Path
@@ -80,6 +85,11 @@ class Status:
     left_s: float | None = None
 
 
+_SETTLING_S = 20.0
+"""How long an engine's memory may take to come back before the next launch is made all the same."""
+_COOLING_S = 300.0
+"""The same of a temperature that was asked for."""
+
 Observer: TypeAlias = Callable[[Status], None]
 
 
@@ -100,6 +110,9 @@ class Session:
         self._records: dict[Cell, CellRecord] = {}
         self._rates_tps: dict[Cell, float] = {}
         self._launches_left = 0
+        self._beside = Beside(cpus=len(os.sched_getaffinity(0)))
+        self._hygiene = Hygiene()
+        self._settled: Settled | None = None
         self._finished_before: Mapping[journal.Key, list[Launch]] | None = None
         self.planned: tuple[Cell, ...] = ()
         """The cells that will be asked for, in the order of the tests."""
@@ -110,6 +123,19 @@ class Session:
         if self._device is None:
             self._device = identify()
         return self._device
+
+    def close(self) -> None:
+        """Let go of what watches the machine."""
+        self._beside.close()
+
+    @property
+    def _rest(self) -> Rest:
+        """What the machine should be at before the next launch; an engine's memory takes a while to come back."""
+        return Rest(
+            hottest_c=self._setup.cool_down_c,
+            drop_caches=self.device.l4t is not None,
+            deadline_s=_COOLING_S if self._setup.cool_down_c else _SETTLING_S,
+        )
 
     def plan(self, cells: Sequence[Cell]) -> None:
         """Say which cells will be asked for, so that those of one engine start are measured together."""
@@ -154,8 +180,9 @@ class Session:
         """
         engine = self._engine(cell)
         prepared = self._prepare(cell, engine)
-        with exclusive(self.device.slug, on_wait=self._on_wait):
-            [(_, launch)] = engine.launch([cell], prepared.path, self._on_progress)
+        with exclusive(self.device.slug, on_wait=self._on_wait), self._beside.watching() as watched:
+            [(_, measured)] = engine.launch([cell], prepared.path, self._on_progress)
+            launch = watched(cell, measured)
         if launch.failure is not None:
             raise EngineFailure(launch.failure, log_tail=launch.log_tail or "")
         return launch
@@ -210,7 +237,14 @@ class Session:
                         build = rival.identify()
                         beside = fingerprint_of(cell, self.device, prepared, build=build)
                         reference = rival_reference(beside, fingerprint, build)
-                    trials.append(Trial(cell=cell, reference=reference, fingerprint=fingerprint))
+                    trials.append(
+                        Trial(
+                            cell=cell,
+                            reference=reference,
+                            fingerprint=fingerprint,
+                            bounds=self._bounds_of(cell, prepared),
+                        )
+                    )
             group = Group(engine=engine, rival=rival, artifact=prepared.path, trials=tuple(trials))
             for trial in trials:
                 self._resume(trial)
@@ -229,7 +263,7 @@ class Session:
             if reference is not None:
                 trial.reference_launches.append(reference)
             trial.launches.append(launch)
-            self.jury.hear(trial)
+            self._hear(trial)
 
     @contextmanager
     def _giving_up(self, cells: Sequence[Cell]) -> Iterator[None]:
@@ -242,6 +276,12 @@ class Session:
             raise
         except ThorError as error:
             self._give_up(cells, str(error), "error")
+
+    def _bounds_of(self, cell: Cell, prepared: Prepared) -> Bounds | None:
+        """Return what a cell can reach at most; a machine that no table knows is measured once, alone."""
+        with exclusive(self.device.slug, on_wait=self._on_wait):
+            path = prepared.path if prepared.artifact else None
+            return bounds_of(cell, path=path, device=self.device, cache=self._setup.cache)
 
     @property
     def _missing(self) -> Literal["error", "skipped"]:
@@ -288,12 +328,32 @@ class Session:
         before = {trial.cell: len(trial.launches) for trial in wanting}
         started = time.monotonic()
         with self._giving_up([trial.cell for trial in wanting]), exclusive(self.device.slug, on_wait=self._on_wait):
-            group.launch(wanting, on_launch=self._on_launch, on_progress=self._on_progress)
+            state = self._hygiene.look()
+            group.launch(wanting, watching=self._beside.watching, keep=self._keep, on_progress=self._on_progress)
+            self._settled = self._hygiene.settle(self._rest, before=state)
         group.last_round_s = time.monotonic() - started
         self._launches_left = self._count_launches_left()
         for trial in wanting:
             if len(trial.launches) > before[trial.cell] or trial.failure is not None:
-                self.jury.hear(trial)
+                self._hear(trial)
+
+    def _hear(self, trial: Trial) -> None:
+        """Have a trial judged after its last launch, with what the machine says against the figures."""
+        for launches in (trial.launches, trial.reference_launches):
+            if launches:
+                launches[-1] = self._held_to_limits(trial, launches[-1])
+        told = self._beside.conditions([*trial.launches, *trial.reference_launches])
+        trial.doubts = [condition.sentence for condition in told if condition.rule == "invalid"]
+        trial.advice = [condition.sentence for condition in told if condition.rule == "advice"]
+        self.jury.hear(trial)
+
+    def _held_to_limits(self, trial: Trial, launch: Launch) -> Launch:
+        if launch.failure is not None:
+            return launch
+        trial.bounds, doubt = confirmed_doubt(
+            trial.bounds, trial.cell, launch.samples, device=self.device, cache=self._setup.cache
+        )
+        return launch if doubt is None or doubt in launch.doubts else replace(launch, doubts=(*launch.doubts, doubt))
 
     def _close(self, trial: Trial) -> None:
         """Make the record of a trial: nothing more will be launched for it."""
@@ -310,8 +370,8 @@ class Session:
             device=self.device,
             prepared=self._prepared[cell],
             outcome=self._outcome(trial),
-            past=self._stored_of(cell).runs,
-            advice=[f"{over} before another launch could tell more."] if cut_short else [],
+            past=self._stored_of(cell),
+            note=f"{over} before another launch could tell more." if cut_short else None,
         )
 
     def _outcome(self, trial: Trial) -> Outcome:
@@ -367,11 +427,13 @@ class Session:
             )
         )
 
-    def _on_launch(self, trial: Trial, launch: Launch, is_reference: bool) -> None:
+    def _keep(self, trial: Trial, launch: Launch, is_reference: bool) -> Launch:
         """Keep a finished launch at once: whatever happens next, it is not lost."""
         self._pace.took(launch.duration_s)
         cell = trial.cell
-        number = len(trial.reference_launches if is_reference else trial.launches)
+        number = len(trial.reference_launches if is_reference else trial.launches) + 1
+        if self._settled is not None:
+            launch = replace(launch, evidence={**launch.evidence, "rest": self._settled.to_json()})
         journal.append(
             self._setup.journal, _key(trial, reference=is_reference), launch, device=self.device.slug, number=number
         )
@@ -389,6 +451,7 @@ class Session:
                 left_s=self._pace.estimate_s(self._launches_left),
             )
         )
+        return launch
 
     def _count_launches_left(self) -> int:
         """Return how many launches are probably still to come."""

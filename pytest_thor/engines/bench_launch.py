@@ -21,6 +21,7 @@ GRACE_S = 5.0
 """Seconds that an engine has to end by itself when it is asked to."""
 
 _PROGRESS = re.compile(r"llama-bench: benchmark (\d+)/\d+: (.+)")
+_TIMED = re.compile(r"(?:prompt|generation) run \d+/\d+")
 _BUILD_FIELDS = ("build_commit", "build_number", "cpu_info", "gpu_info", "backends")
 
 
@@ -120,11 +121,12 @@ class _Reading:
         notes = [*self._notes, *differences(row, self._order.expected)]
         evidence = row.evidence() | ({"notes": notes} if notes else {})
         speeds = speeds_tps(row, test)
+        windows = _windows(row, self._timed_s)
         for cell in self.waiting.pop(test):
             if isinstance(speeds, str):
                 yield cell, self._launch(failure=speeds, evidence=evidence)
             else:
-                yield cell, self._launch(samples={METRIC[cell.kind]: speeds}, evidence=evidence)
+                yield cell, self._launch(samples={METRIC[cell.kind]: speeds}, evidence=evidence, windows=windows)
         self._begin()
 
     def _test_of(self, row: Row) -> BenchTest | None:
@@ -137,6 +139,8 @@ class _Reading:
         match = _PROGRESS.match(text)
         if match is None:
             return False
+        if _TIMED.fullmatch(match[2].strip()):
+            self._timed_s.append(time.monotonic())
         index = int(match[1]) - 1
         if index < len(self._sequence):
             test, cells = self._sequence[index]
@@ -145,6 +149,7 @@ class _Reading:
         return True
 
     def _begin(self) -> None:
+        self._timed_s: list[float] = []
         self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
@@ -154,16 +159,32 @@ class _Reading:
         samples: Mapping[str, tuple[float, ...]] | None = None,
         failure: str | None = None,
         evidence: Mapping[str, Any] | None = None,
+        windows: tuple[tuple[float, float], ...] = (),
     ) -> Launch:
         return Launch(
             started_at=self._started_at,
             duration_s=time.monotonic() - self._started,
             engine=self._build,
             samples=samples or {},
+            windows=windows,
             failure=failure,
             log_tail=None if failure is None else str(self._log),
             evidence=evidence if evidence is not None else ({"notes": list(self._notes)} if self._notes else {}),
         )
+
+
+def _windows(row: Row, begun_s: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """Return when each repetition ran: from its line of progress on (a few ms late at most), as long as the row says.
+
+    Without those lines only a test at no depth is known: its repetitions end with the row.
+    """
+    durations_s = [duration_ns / 1e9 for duration_ns in row.samples_ns or ()]
+    if durations_s and len(begun_s) == len(durations_s):
+        return tuple((begin, begin + duration) for begin, duration in zip(begun_s, durations_s, strict=True))
+    if durations_s and not row.n_depth:
+        now = time.monotonic()
+        return ((now - sum(durations_s), now),)
+    return ()
 
 
 def _build_of(build: EngineBuild, row: Row) -> EngineBuild:

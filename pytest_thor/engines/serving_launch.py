@@ -171,7 +171,8 @@ class _Measuring:
         peak_bytes = memory.get("peak_bytes")
         if peak_bytes is not None:
             samples["peak_memory_bytes"] = (float(peak_bytes),)
-        return self._launch(service.build, samples=samples, doubts=tuple(doubts), evidence=evidence)
+        windows = () if result.window is None else (result.window,)
+        return self._launch(service.build, samples=samples, doubts=tuple(doubts), evidence=evidence, windows=windows)
 
     def _refusal(self, cell: Cell, known: Service | ServiceOrder) -> str | None:
         """Say why a cell's requests do not fit into the context that is known of."""
@@ -220,6 +221,7 @@ class _Measuring:
         failure: str | None = None,
         log_tail: str | None = None,
         evidence: Mapping[str, Any] | None = None,
+        windows: tuple[tuple[float, float], ...] = (),
     ) -> Launch:
         """Make the Launch of the time since the last one, so that those of one server do not overlap."""
         launch = Launch(
@@ -227,6 +229,7 @@ class _Measuring:
             duration_s=time.monotonic() - self._started,
             engine=build,
             samples=samples or {},
+            windows=windows,
             doubts=doubts,
             failure=failure,
             log_tail=log_tail,

@@ -128,6 +128,7 @@ class VllmClient:
             samples=found.samples,
             doubts=found.doubts,
             failure=found.failure,
+            window=found.window,
             evidence={**found.evidence, "vllm_client": evidence},
         )
 

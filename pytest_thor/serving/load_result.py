@@ -21,12 +21,14 @@ class LoadResult:
 
     ``samples`` are by metric: one latency in ms per request (per gap between tokens for ``itl_ms``), one figure for
     each throughput. ``failure`` says why there are none. ``evidence`` is JSON: counts, summaries, single requests.
+    ``window`` is when the measured requests ran, in seconds of ``time.monotonic()``.
     """
 
     samples: dict[str, tuple[float, ...]] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     failure: str | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
+    window: tuple[float, float] | None = None
 
 
 def result_of(
@@ -71,4 +73,5 @@ def result_of(
         samples={**samples, **{name: (figure,) for name, figure in figures.items()}},
         doubts=doubts_of(traces, counts, causes, asked),
         evidence=evidence,
+        window=(started_ns / 1e9, started_ns / 1e9 + duration_s),
     )

@@ -1,0 +1,76 @@
+"""A launch gets the telemetry of its timed part."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_thor.beside import Beside, tokens_timed
+from pytest_thor.cell import ArtifactReference, Backend, Cell, Kind, Model, Workload
+from pytest_thor.measurement import EngineBuild, Launch
+
+LAUNCH = Launch(started_at="", duration_s=1.0, engine=EngineBuild(name="llama-bench", path="/x"))
+
+
+def cell(kind: Kind, **parameters: int) -> Cell:
+    return Cell(
+        matrix="m",
+        matrix_path="/m.yaml",
+        line=1,
+        model=Model(name="tiny", architecture=None),
+        quant="F16",
+        artifact=ArtifactReference(format="gguf", location="tiny.gguf"),
+        backend=Backend(name="b", engine="llama-bench", settings=(), timeout_s=1.0),
+        workload=Workload(name="w", kind=kind, parameters=tuple(parameters.items())),
+        thresholds=(),
+    )
+
+
+def test_a_launch_is_given_what_the_machine_did_in_its_timed_part() -> None:
+    beside = Beside(cpus=2)
+    with beside.watching() as watched:
+        start = time.monotonic()
+        launch = watched(cell("decode", n_gen=8), replace(LAUNCH, windows=((start, time.monotonic()),)))
+    beside.close()
+
+    assert launch.telemetry is not None
+    assert launch.telemetry["windows"] == 1
+    assert launch.telemetry["memory_bytes"]["available"]["mean"] > 0
+    assert "energy_j_per_token" not in launch.samples  # so short a time says nothing of energy
+
+
+def test_a_launch_whose_timed_part_is_not_known_has_none() -> None:
+    with Beside(cpus=2).watching() as watched:
+        assert watched(cell("decode", n_gen=8), LAUNCH) is LAUNCH
+
+
+def test_what_speaks_against_a_cell_is_said_once() -> None:
+    throttled = {"throttle": {"gpu-throttle-alert": {"share": 0.5, "max": 1}}}
+    launches = [replace(LAUNCH, telemetry=throttled), replace(LAUNCH, telemetry={}), LAUNCH]
+
+    [found] = Beside(cpus=2).conditions(launches)
+
+    assert (found.rule, found.sentence) == (
+        "invalid",
+        "the hardware throttled (gpu-throttle-alert) for 50.0 % of the timed part (in 1 of 2 launches)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples", "evidence", "tokens"),
+    [
+        ("prefill", {"pp_tps": (1.0, 1.0, 1.0)}, {}, 3 * 64),
+        ("decode", {"tg_tps": (1.0, 1.0)}, {}, 2 * 8),
+        ("serving", {}, {"tokens": {"output": 1234}}, 1234),
+        ("serving", {}, {}, 0),
+    ],
+)
+def test_the_tokens_of_the_timed_part(
+    kind: Kind, samples: dict[str, tuple[float, ...]], evidence: dict[str, Any], tokens: int
+) -> None:
+    launch = replace(LAUNCH, samples=samples, evidence=evidence)
+
+    assert tokens_timed(cell(kind, n_prompt=64, n_gen=8), launch) == tokens
