@@ -17,6 +17,7 @@ from pytest_thor.cell import Cell, EngineTraits
 from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.http_get import Answer, Place, get
 from pytest_thor.engines.openai_settings import OpenAiSettings
+from pytest_thor.engines.openai_version import version_of
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
 from pytest_thor.engines.serving_engine import ReadModel, Served
 from pytest_thor.engines.vllm import prefix_hits
@@ -62,6 +63,17 @@ class OpenAiEndpoint:
             )
         return EngineBuild(name="openai", path="")
 
+    def identify_for(self, cell: Cell) -> EngineBuild:
+        """Return the build that answers at the cell's address now, its version None where it does not tell.
+
+        Raises:
+            EngineMissing: the user chose a program for it, or the variable that holds the key is not set.
+        """
+        self.identify()
+        settings = OpenAiSettings.model_validate(dict(cell.backend.settings))
+        place = settings.place(_headers(settings, cell.backend.name))
+        return EngineBuild(name="openai", path=settings.url, version=version_of(place))
+
     def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
         """Return the cells as one batch: a server answers them all."""
         return [tuple(cells)] if cells else []
@@ -70,6 +82,8 @@ class OpenAiEndpoint:
         self, cells: Sequence[Cell], artifact: Path, on_progress: ProgressCallback
     ) -> Iterator[tuple[Cell, Launch]]:
         """Measure one batch on the running server; ``artifact`` may be missing, and only lends its vocabulary.
+
+        A relative one is a name that was never looked up: nothing is read from wherever pytest happens to run.
 
         Raises:
             EngineMissing: the variable that holds the key is not set.
@@ -90,7 +104,7 @@ class OpenAiEndpoint:
     def _token_ids(self, settings: OpenAiSettings, artifact: Path) -> TokenIds:
         if settings.vocabulary_size is not None:
             return TokenIds(size=settings.vocabulary_size)
-        if self._read_model is not None and artifact.exists():
+        if self._read_model is not None and artifact.is_absolute() and artifact.exists():
             return self._read_model(artifact).token_ids
         return TokenIds(size=_COMMON_SIZE, forbidden=frozenset(range(_FIRST_ORDINARY_ID)))
 
@@ -154,7 +168,7 @@ def _service(place: Place, settings: OpenAiSettings, context: Context) -> Servic
     listed = _listed(place)
     model = settings.model or _only_model(listed, settings.url)
     entry = next((entry for entry in listed if entry.get("id") == model), {})
-    owner, version = entry.get("owned_by"), _version(place)
+    owner, version = entry.get("owned_by"), version_of(place)
     facts = {"listed_models": [entry.get("id") for entry in listed][:20], "owned_by": owner, "version": version}
     build = EngineBuild(name="openai", path=settings.url, version=version, details={"owned_by": owner})
     told = entry.get("max_model_len")
@@ -188,10 +202,3 @@ def _only_model(listed: Sequence[Mapping[str, Any]], url: str) -> str:
         return names[0]
     has = f"has several models: {', '.join(names[:8])}" if names else "lists no models at /v1/models"
     raise EngineFailure(f"openai: {url} {has}; say which with `model`")
-
-
-def _version(place: Place) -> str | None:
-    """Return the version that vLLM and others tell at /version, or None."""
-    answer = get(place, "/version").json()
-    version = answer.get("version") if isinstance(answer, dict) else None
-    return version if isinstance(version, str) else None

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Engine
 from pytest_thor.errors import EngineFailure
+from pytest_thor.measurement import EngineBuild
 from pytest_thor.serving.load import TokenIds
 
 
@@ -57,6 +58,18 @@ class ServingEngine(Engine, Protocol):
         Raises:
             EngineMissing: it is not found, or its build lacks what the cells ask for.
             EngineFailure: it ended or was not ready in time.
+        """
+
+
+@runtime_checkable
+class AttachedEngine(Protocol):
+    """An engine whose build is that of the server which the cell's settings name, and not of a program found here."""
+
+    def identify_for(self, cell: Cell) -> EngineBuild:
+        """Return the build that answers for a cell now, its version None where that is not known.
+
+        Raises:
+            EngineMissing: it cannot be asked.
         """
 
 

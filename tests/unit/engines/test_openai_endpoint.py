@@ -133,6 +133,15 @@ def test_the_ids_of_prompts_come_from_the_setting_the_artifact_or_the_common_gro
     assert (common[0], common[-1]) == (1_000, 29_999)
 
 
+def test_no_vocabulary_is_read_from_a_folder_that_happens_to_be_where_pytest_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Qwen" / "Qwen3-8B").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    engine = OpenAiEndpoint(None, lambda _: ModelFacts(token_ids=TokenIds(size=77)))
+    assert engine._token_ids(OpenAiSettings(url="http://127.0.0.1"), Path("Qwen/Qwen3-8B")).size == 30_000
+
+
 @pytest.mark.parametrize(
     ("url", "where"),
     [
