@@ -119,12 +119,14 @@ def moves(before: BaselineEntry, after: BaselineEntry, metrics: Iterable[str]) -
 def decide(record: CellRecord, existing: BaselineEntry | None, *, also: Collection[Verdict] = ()) -> Decision:
     """Tell whether a cell of a finished report may become its anchor.
 
-    Never what was not measured or is invalid in any metric, and never what was measured before the present anchor was
-    accepted: its verdict is about another one. What regressed, was unclear or unchanged only where ``also`` says so.
+    Never what was not measured or is invalid in any metric, what an A/B run measured, or what was measured before the
+    present anchor was accepted: its verdict is about another one. What regressed, was unclear or unchanged only where ``also`` says so.
     """
     verdicts = verdicts_of(record)
     if not verdicts or record.fingerprint is None or not _finished(record):
         return Decision(accepted=False, why="was not measured")
+    if record.reference_launches:
+        return Decision(accepted=False, why="was judged against another engine in pairs, not against an anchor")
     if not may_store(mode="accept", existing=None, verdicts=verdicts):
         return Decision(accepted=False, why="is invalid, and never becomes a baseline")
     if existing is None:

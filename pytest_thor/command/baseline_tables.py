@@ -25,7 +25,7 @@ from pytest_thor.measurement import GATED
 from pytest_thor.past import advice, comparable_runs, levels
 from pytest_thor.report.document import CellRecord
 from pytest_thor.units import counted, format_percent, format_quantity
-from pytest_thor.verdict import MetricJudgement, Verdict
+from pytest_thor.verdict import MetricJudgement
 
 _WIDTH = 160
 _BARS = "▁▂▃▄▅▆▇█"
@@ -93,7 +93,7 @@ def show_accepted(rows: Sequence[tuple[CellRecord, Decision, BaselineEntry | Non
                     metric = record.metrics[name]
                     first = ("", "") if number else (record.id, f"replaced: {decision.why}")
                     old, new = (format_quantity(value, metric.unit) for value in (move.before, move.after))
-                    change = None if record.verdict == Verdict.INCOMPARABLE else move.change
+                    change = None if record.verdict == "incomparable" else move.change
                     table.add_row(*first, name, old, new, _change_text(change, metric.better))
         console.print(table)
 

@@ -87,3 +87,9 @@ def test_what_may_replace_an_anchor_without_a_word(verdict: Verdict) -> None:
     assert decide(record, existing).accepted is (verdict in freely)
     assert decide(record, existing, also=list(Verdict)).accepted is (verdict is not Verdict.INVALID)
     assert decide(record, None).accepted is (verdict is not Verdict.INVALID)
+
+
+def test_what_an_a_b_run_measured_is_no_anchor() -> None:
+    record = measured(40)
+    record.reference_launches.append(launch({"tg_tps": [40.0]}))
+    assert decide(record, None, also=list(Verdict)).why.startswith("was judged against another engine in pairs")
