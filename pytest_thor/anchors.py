@@ -120,22 +120,32 @@ def decide(record: CellRecord, existing: BaselineEntry | None, *, also: Collecti
     """Tell whether a cell of a finished report may become its anchor.
 
     Never what was not measured or is invalid in any metric, what an A/B run measured, or what was measured before the
-    present anchor was accepted: its verdict is about another one. What regressed, was unclear or unchanged only where ``also`` says so.
+    present anchor was accepted: its verdict is about another one. What regressed, was unclear or unchanged only where
+    ``also`` says so.
     """
-    verdicts = verdicts_of(record)
-    if not verdicts or record.fingerprint is None or not _finished(record):
-        return Decision(accepted=False, why="was not measured")
-    if record.reference_launches:
-        return Decision(accepted=False, why="was judged against another engine in pairs, not against an anchor")
-    if not may_store(mode="accept", existing=None, verdicts=verdicts):
-        return Decision(accepted=False, why="is invalid, and never becomes a baseline")
+    problem = _never(record)
+    if problem is not None:
+        return Decision(accepted=False, why=problem)
     if existing is None:
         return Decision(accepted=True, why="nothing was stored")
     if _time(_finished(record)[0].started_at) <= _time(existing.accepted_at):
         return Decision(accepted=False, why="was measured before the present anchor was accepted")
-    if verdicts[0] in FREELY or verdicts[0] in also:
-        return Decision(accepted=True, why=str(verdicts[0]))
-    return Decision(accepted=False, why=f"is {verdicts[0]}: accept it with --also {verdicts[0]}")
+    verdict = verdicts_of(record)[0]
+    if verdict in FREELY or verdict in also:
+        return Decision(accepted=True, why=str(verdict))
+    return Decision(accepted=False, why=f"is {verdict}: accept it with --also {verdict}")
+
+
+def _never(record: CellRecord) -> str | None:
+    """Return why a record can be no anchor whatever anybody asks for, or None."""
+    verdicts = verdicts_of(record)
+    if not verdicts or record.fingerprint is None or not _finished(record):
+        return "was not measured"
+    if record.reference_launches:
+        return "was judged against another engine in pairs, not against an anchor"
+    if not may_store(mode="accept", existing=None, verdicts=verdicts):
+        return "is invalid, and never becomes a baseline"
+    return None
 
 
 def _finished(record: CellRecord) -> list[LaunchRecord]:
