@@ -1,95 +1,157 @@
-"""How often the judge is wrong: simulated launches through the real ``compare`` and the real stopping rule.
+"""How often the judge is wrong: simulated launches through the real judge and the real stopping rule.
 
-    python benchmarks/judge_simulation.py [--runs 2000] [--seed 1]
+    python -m benchmarks.judge_simulation [--worlds 80] [--seed 1] [--launches 1:8] [--runs 12]
 
-Each run draws a baseline of 5 launches, and launches of 5 samples of a cell whose true speed differs by a known change,
-until the rule stops. One row per noise and change: the share of each verdict, and the mean number of launches.
+Each world is a matrix of 12 cells with what the product would have stored of it: a baseline of MAX launches and a
+history of runs that each ended when the judge was satisfied. Then every cell is run again at a known change. Samples
+within a launch have noise of 0.4 %, and 2 % of them are outliers, 15 % slower. The columns of other tools judge the
+same first launch.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import random
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from pytest_thor.judge.compare import judge_cell
-from pytest_thor.judge.policy import needs_another_launch
+from benchmarks.judge_peers import PEERS
+from benchmarks.judge_world import METRIC, Noise, Rule, World, past, run_cell
+from pytest_thor.judge.multiplicity import adjust
+from pytest_thor.judge.spread import Spread
 from pytest_thor.verdict import Verdict
 
-WITHIN = 0.004
-SAMPLES = 5
-THRESHOLDS = {"tg_tps": 0.03}
+CELLS = 12
+CHANGES = (0.0, -0.02, -0.03, -0.05, -0.10)
+SHOWN = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.UNCHANGED, Verdict.IMPROVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What happened over many runs: the share of each verdict, and the mean number of launches."""
+    """What happened over many runs: the share of each verdict, the mean number of launches, and what others say."""
 
     shares: Mapping[Verdict, float]
     mean_launches: float
-
-
-def launch(random_numbers: random.Random, *, speed: float, between: float) -> dict[str, tuple[float, ...]]:
-    """Return one launch's samples around ``speed``, with relative noise between and within launches."""
-    centre = speed * math.exp(random_numbers.gauss(0, between))
-    return {"tg_tps": tuple(centre * math.exp(random_numbers.gauss(0, WITHIN)) for _ in range(SAMPLES))}
+    peers: Mapping[str, float]
 
 
 def simulate(
-    *, between: float, change: float, runs: int, seed: int, baseline_launches: int, minimum: int, maximum: int
-) -> Rates:
-    """Return how often each verdict falls when the true speed differs by ``change`` (−0.05 is 5 % slower)."""
-    random_numbers = random.Random(f"{seed} {between} {change}")
-    verdicts: Counter[Verdict] = Counter()
-    total = 0
-    for _ in range(runs):
-        baseline = [launch(random_numbers, speed=40, between=between) for _ in range(baseline_launches)]
-        launches: list[dict[str, tuple[float, ...]]] = []
-        again = True
-        while again:
-            launches.append(launch(random_numbers, speed=40 * (1 + change), between=between))
-            judgement = judge_cell(
-                title="cell", kind="decode", thresholds=THRESHOLDS, baseline=baseline, launches=launches
-            )
-            again = needs_another_launch(judgement, launches=len(launches), minimum=minimum, maximum=maximum)
-        verdicts[judgement.verdict] += 1
-        total += len(launches)
-    shares = {verdict: verdicts[verdict] / runs for verdict in Verdict}
-    return Rates(shares=shares, mean_launches=total / runs)
+    noise: Noise, *, rule: Rule, runs: int, worlds: int, seed: int, known: Mapping[str, Spread] | None = None
+) -> Iterator[tuple[float, Rates]]:
+    """Yield, per true change, how often each verdict falls; ``known`` spreads replace history and what it shows."""
+    verdicts: dict[float, Counter[Verdict]] = {change: Counter() for change in CHANGES}
+    slower: dict[float, Counter[str]] = {change: Counter() for change in CHANGES}
+    launched = dict.fromkeys(CHANGES, 0)
+    world = World(noise=noise, numbers=random.Random(f"{seed} {noise}"))
+    for _ in range(worlds):
+        matrix, spreads = past(world, rule, cells=CELLS, runs=runs)
+        for cell in matrix:
+            told = cell if known is None else replace(cell, history=[])
+            stored = [launch[METRIC] for launch in cell.baseline]
+            for change in CHANGES:
+                judgement, launches = run_cell(
+                    world, told, rule, change=change, spreads=spreads if known is None else known
+                )
+                verdicts[change][judgement.verdict] += 1
+                launched[change] += len(launches)
+                slower[change].update(name for name, says in PEERS.items() if says(stored, launches[0][METRIC]))
+    count = worlds * CELLS
+    for change in CHANGES:
+        yield (
+            change,
+            Rates(
+                shares={verdict: verdicts[change][verdict] / count for verdict in Verdict},
+                mean_launches=launched[change] / count,
+                peers={name: slower[change][name] / count for name in PEERS},
+            ),
+        )
+
+
+def false_discoveries(
+    noise: Noise, *, rule: Rule, runs: int, worlds: int, seed: int, changed: int
+) -> tuple[float, float, float, float]:
+    """Run matrices in which so many of the cells are 5 % slower, adjusting after every look as the product does.
+
+    Returns the mean share of unchanged cells among those called changed, before and after adjusting, and the share of
+    slower cells that are called regressed, before and after.
+    """
+    world = World(noise=noise, numbers=random.Random(f"{seed} {noise} {changed}"))
+    totals = [0.0, 0.0, 0.0, 0.0]
+    for _ in range(worlds):
+        matrix, spreads = past(world, rule, cells=CELLS, runs=runs)
+        alone = {
+            number: run_cell(world, cell, rule, change=-0.05 if number < changed else 0.0, spreads=spreads)[0]
+            for number, cell in enumerate(matrix)
+        }
+        for place, judgements in enumerate((alone, adjust(alone, planned=CELLS))):
+            called = {
+                number
+                for number, judgement in judgements.items()
+                if judgement.verdict in {Verdict.REGRESSED, Verdict.IMPROVED}
+            }
+            totals[place] += sum(number >= changed for number in called) / max(1, len(called))
+            totals[place + 2] += sum(number < changed for number in called) / max(1, changed)
+    before, after, power_before, power_after = (total / worlds for total in totals)
+    return before, after, power_before, power_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    rule: Rule
+    worlds: int
+    seed: int
+
+    def rows(
+        self, title: str, noises: Mapping[str, Noise], *, runs: int, known: Mapping[str, Spread] | None = None
+    ) -> None:
+        """Print one table."""
+        print(f"\n{title}\n")
+        print("| noise | change | " + " | ".join(map(str, SHOWN)) + " | launches | " + " | ".join(PEERS) + " |")
+        print("|" + "---:|" * (len(SHOWN) + len(PEERS) + 3))
+        for name, noise in noises.items():
+            found = simulate(noise, rule=self.rule, runs=runs, worlds=self.worlds, seed=self.seed, known=known)
+            for change, rates in found:
+                shares = " | ".join(f"{rates.shares[verdict]:.2%}" for verdict in SHOWN)
+                peers = " | ".join(f"{share:.1%}" for share in rates.peers.values())
+                print(f"| {name} | {change:.0%} | {shares} | {rates.mean_launches:.2f} | {peers} |", flush=True)
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--worlds", type=int, default=80)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--baseline-launches", type=int, default=5)
-    parser.add_argument("--launches", default="3:5", metavar="MIN:MAX")
-    options = parser.parse_args()
-    minimum, maximum = (int(part) for part in options.launches.split(":"))
-    shown = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.UNCHANGED, Verdict.IMPROVED)
+    parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--launches", default="1:8", metavar="MIN:MAX")
+    given = parser.parse_args()
+    minimum, maximum = (int(part) for part in given.launches.split(":"))
+    rule = Rule(minimum=minimum, maximum=maximum)
+    between = {f"{noise:.1%}": Noise(between=noise) for noise in (0.003, 0.01, 0.02)}
     print(
-        f"decode speed, threshold 3 %, {options.baseline_launches} baseline launches, {options.launches} launches,"
-        f" {SAMPLES} samples a launch with {WITHIN:.1%} noise; {options.runs} runs a row, seed {options.seed}\n"
+        f"decode speed, threshold 3 %, {given.launches} launches of 5 samples, {CELLS} cells,"
+        f" {given.worlds * CELLS} runs a row, seed {given.seed}; the columns after launches: called slower by others"
     )
-    print("| noise between | true change | " + " | ".join(map(str, shown)) + " | mean launches |")
-    print("|" + "---:|" * (len(shown) + 3))
-    for between in (0.003, 0.01, 0.02):
-        for change in (0.0, -0.02, -0.03, -0.05, -0.10):
-            rates = simulate(
-                between=between,
-                change=change,
-                runs=options.runs,
-                seed=options.seed,
-                baseline_launches=options.baseline_launches,
-                minimum=minimum,
-                maximum=maximum,
+    plan = _Plan(rule=rule, worlds=given.worlds, seed=given.seed)
+    plan.rows(f"A baseline and {given.runs} runs since", between, runs=given.runs)
+    plan.rows("A baseline and no run since", between, runs=0)
+    drifting = {"0.5% + 2.0% runs": Noise(between=0.005, runs=0.02)}
+    plan.rows("Runs differ by 2 %, their launches by 0.5 %", drifting, runs=given.runs)
+    blind = {METRIC: Spread(launch_sd=0.0055, launch_df=50.0, run_sd=0.0, run_df=1e6)}
+    plan.rows("The same, if the judge knew of no spread between runs", drifting, runs=0, known=blind)
+    print(f"\nMatrices of {CELLS} cells, some of them 5 % slower: false discoveries, and slower cells found\n")
+    print(
+        "| noise | slower cells | false, each by itself | false, adjusted | found, each by itself | found, adjusted |"
+    )
+    print("|" + "---:|" * 6)
+    for name, noise in between.items():
+        for changed in (0, 1, 4):
+            rates = false_discoveries(
+                noise, rule=rule, runs=given.runs, worlds=given.worlds, seed=given.seed, changed=changed
             )
-            shares = " | ".join(f"{rates.shares[verdict]:.2%}" for verdict in shown)
-            print(f"| {between:.1%} | {change:.0%} | {shares} | {rates.mean_launches:.2f} |", flush=True)
+            shown = [f"{rate:.2%}" for rate in rates]
+            found = shown[2:] if changed else ["—", "—"]
+            print(f"| {name} | {changed} | {' | '.join([*shown[:2], *found])} |", flush=True)
 
 
 if __name__ == "__main__":

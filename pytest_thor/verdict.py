@@ -102,7 +102,7 @@ class Judgement:
     """A cell's verdict: the worst of its gated metrics', with the paragraph that a failing test shows.
 
     ``title`` and ``footing`` are the paragraph's first words and its last sentences. ``unsettled`` names the
-    inconclusive metrics that more launches of the same run are not expected to settle. ``by_itself`` is the judgement
+    inconclusive metrics that the launches that remain would hardly settle. ``by_itself`` is the judgement
     before the comparisons of other cells were considered, None where they were not.
     """
 
@@ -116,6 +116,6 @@ class Judgement:
 
     @property
     def hopeless(self) -> bool:
-        """Whether an inconclusive cell is not expected to be settled by more launches of the same run."""
+        """Whether an inconclusive cell is hardly to be settled by the launches that remain of its run."""
         doubtful = {metric.metric for metric in self.metrics if metric.verdict is Verdict.INCONCLUSIVE}
         return self.verdict is Verdict.INCONCLUSIVE and doubtful <= self.unsettled

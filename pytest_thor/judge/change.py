@@ -70,17 +70,25 @@ class Change:
         t = abs(self.log_ratio) / self.standard_error
         return min(1.0, 2 * self._looks.overall(upper_tail(t, self.df)))
 
-    def interval(self, level: float = SHOWN_LEVEL) -> tuple[float, float]:
-        """Return the two-sided interval that holds the true change at every look with probability ``level``."""
-        nominal = self._looks.level(0.5 - level / 2, DECAY)
-        half = -quantile(nominal, self.df) * self.standard_error
-        return relative(self.log_ratio - half), relative(self.log_ratio + half)
+    def interval(self) -> tuple[float, float]:
+        """Return the two-sided interval that holds the true change at every look with :data:`SHOWN_LEVEL`."""
+        return relative(self.log_ratio - self.half_width), relative(self.log_ratio + self.half_width)
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval, on the log scale."""
+        nominal = self._looks.level(0.5 - SHOWN_LEVEL / 2, DECAY)
+        return -quantile(nominal, self.df) * self.standard_error
+
+    @property
+    def least_significant(self) -> float:
+        """The smallest difference of logarithms that is significant at this look."""
+        return -quantile(self._looks.level(SIGNIFICANCE / 2), self.df) * self.standard_error
 
     def minimum_detectable(self, direction: int) -> float:
         """Return the size of the smallest true change, up (1) or down (−1), that is significant with :data:`POWER`."""
-        nominal = self._looks.level(SIGNIFICANCE / 2)
-        steps = quantile(POWER, self.df) - quantile(nominal, self.df)
-        return abs(relative(direction * steps * self.standard_error))
+        needed = self.least_significant + quantile(POWER, self.df) * self.standard_error
+        return abs(relative(direction * needed))
 
     def with_launches(self, launches: int) -> Change:
         """Return what this would be after so many launches of the same mean and spread; the last look is the last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -11,6 +12,8 @@ from pytest_thor.judge.gates import Gate
 from pytest_thor.judge.spread import RUN_DF
 from pytest_thor.verdict import Verdict
 
+FUTILE = 0.03
+"""A cell whose remaining launches settle it with a smaller chance is not launched again."""
 FORESEEN_LAUNCHES = 50
 """How many launches more are thought through before an inconclusive comparison is called hopeless."""
 
@@ -43,6 +46,29 @@ def prospect(change: Change, gate: Gate) -> Prospect:
         middle = (few + enough) // 2
         few, enough = (few, middle) if after(middle) else (middle, enough)
     return Prospect(enough)
+
+
+def chance(change: Change, gate: Gate) -> float:
+    """Return the chance that an inconclusive comparison is settled at the last look, as its estimate stands now.
+
+    Estimates of successive looks differ by independent steps: the last lies normally around the present one, with the
+    variance by which the two differ (stochastic curtailment: Jennison & Turnbull 2000, chapter 10).
+    """
+    last = change.with_launches(change.launches + change.looks - change.look)
+    spread = math.sqrt(max(0.0, change.standard_error**2 - last.standard_error**2))
+    if spread == 0:
+        return 0.0
+    beyond = max(math.log1p(gate.threshold), last.least_significant)
+    inside = math.log1p(gate.threshold) - last.half_width
+    tails = [_above((beyond + sign * change.log_ratio) / spread) for sign in (1, -1)]
+    middle = 0.0
+    if inside > 0:
+        middle = _above((-inside - change.log_ratio) / spread) - _above((inside - change.log_ratio) / spread)
+    return math.fsum([*tails, middle])
+
+
+def _above(z: float) -> float:
+    return 0.5 * math.erfc(z / math.sqrt(2))
 
 
 def _cause(most: Change, settled: Callable[[Change], bool]) -> Cause:

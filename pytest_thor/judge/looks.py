@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-DECAY = 0.7
+DECAY = 0.6
 """How much of its nominal level each look at equivalence passes on to the next: what is unchanged is seen early."""
 
 _NORMAL = NormalDist()

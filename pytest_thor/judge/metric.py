@@ -50,7 +50,7 @@ class Moment:
 BY_ITSELF = Moment()
 
 Judged: TypeAlias = tuple[MetricJudgement, bool]
-"""A metric's judgement, and whether it is inconclusive and not expected to be settled by more launches."""
+"""A metric's judgement, and whether it is inconclusive and hardly to be settled by the launches that remain."""
 
 
 def hold_against_past(
@@ -114,10 +114,11 @@ def _judged(
         least=anchor.minimum_detectable(harm),
         p=_simes(p_values),
     )
-    prospect = None
+    prospect, futile = None, False
     if verdict is Verdict.INCONCLUSIVE:
         in_doubt = anchor if recent is None or by_anchor is Verdict.INCONCLUSIVE else recent
         prospect = foresight.prospect(in_doubt, gate)
+        futile = foresight.chance(in_doubt, gate) < foresight.FUTILE
     told = replace(
         judged,
         verdict=verdict,
@@ -130,7 +131,7 @@ def _judged(
         p_value=figures.p,
         recent=compared,
     )
-    return told, prospect is not None and prospect.more is None
+    return told, futile
 
 
 def _recent(change: Change, runs: Sequence[Sequence[float]], verdict: Verdict) -> RecentComparison:

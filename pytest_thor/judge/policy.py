@@ -15,13 +15,19 @@ _UNDECIDED = {Verdict.NO_BASELINE, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE}
 
 
 def needs_another_launch(
-    verdicts: Sequence[Verdict] | Judgement, *, minimum: int, maximum: int, launches: int | None = None
+    verdicts: Sequence[Verdict] | Judgement,
+    *,
+    minimum: int,
+    maximum: int,
+    hopeless: bool = False,
+    launches: int | None = None,
 ) -> bool:
     """Tell whether a cell should be launched again; ``verdicts`` are those after each of its launches so far.
 
     Without a baseline to hold them against, the launches may become one themselves: they are worth the maximum. A
     regression is confirmed by one fresh launch, after the look that suspected it, before it is called. What is
-    invalid stays so. (A judgement with the number of ``launches`` may stand for the verdicts.)
+    invalid stays so, and what is ``hopeless`` (the last judgement's) is not worth more. (A judgement with the number
+    of ``launches`` may stand for the verdicts.)
     """
     if isinstance(verdicts, Judgement):
         done = launches or 1
@@ -33,7 +39,7 @@ def needs_another_launch(
         return True
     if verdicts[-1] is Verdict.REGRESSED:
         return Verdict.REGRESSED not in verdicts[:-1]
-    return verdicts[-1] in _UNDECIDED
+    return verdicts[-1] in _UNDECIDED and not (hopeless and verdicts[-1] is Verdict.INCONCLUSIVE)
 
 
 def planned_comparisons(kind: Kind, thresholds: Mapping[str, float]) -> int:

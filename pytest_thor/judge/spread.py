@@ -23,8 +23,8 @@ from pytest_thor.measurement import METRICS, Samples
 
 LAUNCH_SHARE = 1 / 3
 """The prior spread between launches, as a share of the metric's default threshold: 1 % for decode speed."""
-RUN_SHARE = 1 / 10
-"""The prior spread between runs, as a share of the metric's threshold: 0.3 % for decode speed."""
+RUN_SHARE = 1 / 12
+"""The prior spread between runs, as a share of the metric's threshold: 0.25 % for decode speed."""
 LAUNCH_DF = 4.0
 """How many degrees of freedom the prior spread between launches is worth: four launches' more outweigh it."""
 RUN_DF = 2.0
@@ -117,17 +117,20 @@ def estimate_spreads(pasts: Iterable[CellPast]) -> Mapping[str, Spread]:
 def variances(past: Past, current: Sequence[Sequence[float]], spread: Spread) -> Variances:
     """Return a cell's own variances: those of its past and of ``current`` groups of launches, shrunk to the spread.
 
+    Of the past, only the baseline tells of the launches of one run: other runs ended when they looked calm and went on
+    when they did not, so that their spread is that of a selection.
     s̃² = (d₀ s₀² + d s²) / (d₀ + d) with d₀ + d degrees of freedom (Smyth 2004, section 3).
     """
-    own, own_df = _within([*_undistorted(past), *current])
+    own, own_df = _within([past.baseline, *current])
     launch_df = spread.launch_df + own_df
     launch = (spread.launch_df * spread.launch_sd**2 + own) / launch_df
     seen = _between_runs(past.runs)
     run = spread.run_sd**2
     if seen is None:
         return Variances(launch=launch, launch_df=launch_df, run=run, run_df=spread.run_df)
-    weight = seen.weight(run, launch)
-    together = (spread.run_df * run + weight * max(0.0, seen.excess(launch))) / (spread.run_df + weight)
+    excess = max(0.0, seen.excess(launch))
+    weight = seen.weight(max(run, excess), launch)
+    together = (spread.run_df * run + weight * excess) / (spread.run_df + weight)
     return Variances(launch=launch, launch_df=launch_df, run=together, run_df=spread.run_df + weight)
 
 
@@ -135,15 +138,6 @@ def _within(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
     """Return the squared deviations within groups of launches, and their degrees of freedom."""
     several = [group for group in groups if len(group) > 1]
     return math.fsum(map(squares, several)), sum([len(group) - 1 for group in several])
-
-
-def _undistorted(past: Past) -> list[Sequence[float]]:
-    """Return the runs without the first launch of those that may have gone on for its sake.
-
-    A run that was judged goes on where its first launch lies far out: its spread is that of a selection. The
-    baseline's launches were as many as there were to be.
-    """
-    return [run if run == past.baseline else run[1:] for run in past.runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,38 +186,39 @@ def _largest_square(count: int) -> float:
 
 def _pooled(key: str, pasts: Sequence[Past]) -> Spread:
     prior = stated(key)
-    own = [_within(_undistorted(past)) for past in pasts]
+    own = [_within([past.baseline]) for past in pasts]
     between = [_between_runs(past.runs) for past in pasts]
     launch, launch_df = _common(prior, own)
-    seen = [
-        (step.excess(alone), step.weight(prior.run_sd**2, alone), step.df)
+    steps = [
+        (step, (launch_df * launch + squared) / (launch_df + df))
         for step, (squared, df) in zip(between, own, strict=True)
         if step is not None
-        for alone in [(launch_df * launch + squared) / (launch_df + df)]
     ]
-    if math.fsum([excess * weight for excess, weight, _ in seen]) < 0:
-        # Runs lie no farther apart than their launches explain: then both tell of the launches.
-        steps = [(step.total / step.share * step.df, step.df) for step in between if step is not None]
-        launch, _ = _common(prior, [*own, *steps])
-    run, run_df = _pooled_runs(prior, seen)
+    run, run_df = _pooled_runs(prior, steps)
     return Spread(launch_sd=math.sqrt(launch), launch_df=launch_df, run_sd=math.sqrt(run), run_df=run_df)
 
 
 def _common(prior: Spread, own: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the variance of launches that all cells show, from squares and degrees of freedom of each, and its weight."""
+    """Return the launches' variance that all cells show, from squares and freedoms of each, and its weight."""
     total, df = math.fsum([squared for squared, _ in own]), math.fsum([df for _, df in own])
     launch = (prior.launch_df * prior.launch_sd**2 + total) / (prior.launch_df + df)
     return launch, _alikeness([(squared / df / launch, df) for squared, df in own if df])
 
 
-def _pooled_runs(prior: Spread, seen: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """Pool (excess, weight, df) of every cell: runs are shared, so many cells say no more of them than the best."""
-    weights = math.fsum([weight for _, weight, _ in seen])
-    if weights == 0:
+def _pooled_runs(prior: Spread, steps: Sequence[tuple[_BetweenRuns, float]]) -> tuple[float, float]:
+    """Pool every cell's steps, each with its variance of launches: the variance of runs, and its weight.
+
+    Runs are shared, so that many cells say no more of them than the one that says most.
+    """
+    if not steps:
         return prior.run_sd**2, prior.run_df
-    excess = math.fsum([excess * weight for excess, weight, _ in seen]) / weights
-    df = min(max(df for _, _, df in seen), weights)
-    run = (prior.run_df * prior.run_sd**2 + df * max(0.0, excess)) / (prior.run_df + df)
+    plain = math.fsum([step.excess(launch) * step.df for step, launch in steps]) / sum(step.df for step, _ in steps)
+    guess = max(prior.run_sd**2, plain)
+    weights = [step.weight(guess, launch) for step, launch in steps]
+    total = math.fsum(weights)
+    excess = math.fsum([weight * step.excess(launch) for weight, (step, launch) in zip(weights, steps, strict=True)])
+    df = min(max(step.df for step, _ in steps), total)
+    run = (prior.run_df * prior.run_sd**2 + df * max(0.0, excess / total)) / (prior.run_df + df)
     return run, prior.run_df + df
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_thor.judge.compare import compare, incomparable, judge_cell
-from pytest_thor.judge.statistics import Prior
+from pytest_thor.cell import Kind
+from pytest_thor.judge.compare import incomparable, judge_cell
+from pytest_thor.judge.spread import Spread
 from pytest_thor.measurement import Samples
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
@@ -38,6 +39,12 @@ def judged(launches: list[Samples], baseline: list[Samples] | None = None, thres
     )
 
 
+def compare(
+    *, baseline: list[Samples], launches: list[Samples], kind: Kind, thresholds: dict[str, float]
+) -> tuple[MetricJudgement, ...]:
+    return judge_cell(title="cell", kind=kind, thresholds=thresholds, baseline=baseline, launches=launches).metrics
+
+
 def verdict(old: list[float], new: list[float], threshold: float) -> Verdict:
     return judged(decode(*new), decode(*old), threshold).verdict
 
@@ -50,9 +57,9 @@ def test_a_slower_cell_regressed_and_its_paragraph_says_all_there_is_to_know() -
     judgement = judged(decode(35.1, 35.0, 35.3))
     assert judgement.verdict is Verdict.REGRESSED
     assert judgement.reason == (
-        "qwen3-8b-Q4_K_M-llama.cpp-tg128 regressed. Decode speed fell 12.3 % (95 % interval 11.2 to 13.3 %), from 40.06"
-        " to 35.13 tok/s; threshold 3.0 %; detectable with these launches: 2.4 %. Judged on 3 launches against the"
-        " baseline's 5."
+        "qwen3-8b-Q4_K_M-llama.cpp-tg128 regressed. Decode speed fell 12.3 % (90 % interval 11.3 to 13.3 %), from 40.06"
+        " to 35.13 tok/s; threshold 3.0 %; detectable with these launches: 2.9 %; p < 0.0001."
+        " Judged on 3 launches against the baseline's 5."
     )
 
 
@@ -60,16 +67,16 @@ def test_the_record_holds_the_numbers_of_the_sentence() -> None:
     (found,) = judged(decode(35.1, 35.0, 35.3)).metrics
     assert found.value == pytest.approx(35.13, abs=0.01)
     assert found.baseline == pytest.approx(40.06, abs=0.01)
-    assert (found.change_low, found.change, found.change_high) == pytest.approx((-0.1334, -0.1229, -0.1124), abs=1e-4)
-    assert (found.ci_low, found.ci_high) == pytest.approx((34.71, 35.56), abs=0.01)
+    assert (found.change_low, found.change, found.change_high) == pytest.approx((-0.1331, -0.1229, -0.1127), abs=1e-4)
+    assert (found.ci_low, found.ci_high) == pytest.approx((34.86, 35.41), abs=0.01)
     assert found.threshold == 0.03
-    assert found.minimum_detectable_effect == pytest.approx(0.024, abs=1e-3)
+    assert found.minimum_detectable_effect == pytest.approx(0.029, abs=1e-3)
 
 
 def test_a_faster_cell_improved() -> None:
     judgement = judged(decode(44.0, 44.1, 43.9))
     assert judgement.verdict is Verdict.IMPROVED
-    assert "Decode speed rose 9.8 % (95 % interval" in judgement.reason
+    assert "Decode speed rose 9.8 % (90 % interval" in judgement.reason
 
 
 def test_a_cell_shown_to_lie_within_the_threshold_is_unchanged() -> None:
@@ -81,8 +88,8 @@ def test_a_cell_shown_to_lie_within_the_threshold_is_unchanged() -> None:
 def test_a_noisy_cell_is_inconclusive_and_says_what_it_would_take() -> None:
     judgement = judged(decode(40.9, 38.0, 40.6))
     assert judgement.verdict is Verdict.INCONCLUSIVE
-    assert "Decode speed moved -0.62 % (95 % interval -3.7 to +2.6 %), from 40.06 to 39.81 tok/s" in judgement.reason
-    assert "6.3 %, above the threshold; about 5 more like these would settle it" in judgement.reason
+    assert "Decode speed moved -0.62 % (90 % interval -3.2 to +2.0 %), from 40.06 to 39.81 tok/s" in judgement.reason
+    assert "above the threshold; about 1 more like these would settle it" in judgement.reason
 
 
 def test_a_change_at_the_threshold_is_not_settled_by_more_launches() -> None:
@@ -94,7 +101,7 @@ def test_a_change_at_the_threshold_is_not_settled_by_more_launches() -> None:
 def test_a_baseline_of_one_launch_is_named_as_what_stands_in_the_way() -> None:
     judgement = judged(decode(39.2, 39.1, 39.3), decode(40.0))
     assert judgement.verdict is Verdict.INCONCLUSIVE
-    assert "since the baseline has only 1 launch" in judgement.reason
+    assert "since the baseline has so few launches" in judgement.reason
 
 
 def test_a_significant_change_below_the_threshold_is_no_regression() -> None:
@@ -114,7 +121,7 @@ def test_without_a_baseline_the_value_stands_alone() -> None:
     judgement = judged(decode(39.0, 39.1), [])
     (found,) = judgement.metrics
     assert judgement.verdict is Verdict.NO_BASELINE
-    assert "39.05 tok/s (95 % interval 38.42 to 39.69 tok/s, 2 launches); no baseline is stored" in judgement.reason
+    assert "39.05 tok/s (90 % interval 38.55 to 39.55 tok/s, 2 launches); no baseline is stored" in judgement.reason
     assert (found.baseline, found.change, found.minimum_detectable_effect) == (None, None, None)
 
 
@@ -214,7 +221,7 @@ def test_under_other_conditions_values_are_told_and_nothing_is_compared() -> Non
     (found,) = judgement.metrics
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert judgement.reason == (
-        "cell is incomparable. Decode speed is 40.05 tok/s (95 % interval 39.40 to 40.71 tok/s, 2 launches), not"
+        "cell is incomparable. Decode speed is 40.05 tok/s (90 % interval 39.54 to 40.57 tok/s, 2 launches), not"
         " compared. The baseline was taken under other conditions (power mode: MAXN → 120W; gpu: Thor → Orin):"
         " run under the same ones, or accept this as the new baseline with --thor-update-baseline=accept."
     )
@@ -227,12 +234,16 @@ def test_what_cannot_be_is_invalid_under_any_conditions() -> None:
     assert judgement.verdict is Verdict.INVALID
 
 
-def test_a_run_may_hand_in_its_own_prior() -> None:
-    quiet = {"tg_tps": Prior(sd=0.001, df=100)}
-    guess = compare(baseline=decode(40.0), launches=decode(38.5), kind="decode", thresholds={})
-    known = compare(baseline=decode(40.0), launches=decode(38.5), kind="decode", thresholds={}, priors=quiet)
-    assert guess[0].verdict is Verdict.INCONCLUSIVE
-    assert known[0].verdict is Verdict.REGRESSED
+def test_what_all_cells_show_replaces_the_stated_prior() -> None:
+    quiet = {"tg_tps": Spread(launch_sd=0.001, launch_df=100, run_sd=0.001, run_df=100)}
+
+    def judged_with(spreads: dict[str, Spread]) -> Verdict:
+        return judge_cell(
+            title="cell", kind="decode", thresholds={}, baseline=decode(40.0), launches=decode(38.5), spreads=spreads
+        ).verdict
+
+    assert judged_with({}) is Verdict.INCONCLUSIVE
+    assert judged_with(quiet) is Verdict.REGRESSED
 
 
 @given(old=launch_speeds, new=launch_speeds, threshold=thresholds, seed=st.integers())

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from pytest_thor.judge.policy import Outcome, needs_another_launch, outcome
-from pytest_thor.verdict import Judgement, Verdict
+from pytest_thor.judge.policy import Outcome, doubt, needs_another_launch, outcome, planned_comparisons
+from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 
 def again(verdict: Verdict, launches: int, minimum: int = 3, maximum: int = 5) -> bool:
@@ -31,6 +31,59 @@ def test_what_is_decided_stops_at_the_first_look(verdict: Verdict) -> None:
 def test_what_is_not_known_and_what_may_become_a_baseline_go_on(verdict: Verdict) -> None:
     assert again(verdict, 3)
     assert again(verdict, 4)
+
+
+def test_a_suspicion_is_confirmed_by_one_fresh_launch() -> None:
+    def more(*verdicts: Verdict, hopeless: bool = False) -> bool:
+        return needs_another_launch(verdicts, minimum=1, maximum=6, hopeless=hopeless)
+
+    regressed, unknown = Verdict.REGRESSED, Verdict.INCONCLUSIVE
+    assert more(regressed)
+    assert not more(regressed, regressed)
+    assert more(unknown, regressed)
+    assert more(regressed, unknown)
+    assert not more(regressed, unknown, regressed)
+    assert not more(regressed, Verdict.UNCHANGED)
+    assert not more(unknown, hopeless=True)
+    assert more(regressed, hopeless=True)
+
+
+def test_a_suspicion_below_the_minimum_counts_as_one() -> None:
+    assert needs_another_launch([Verdict.REGRESSED] * 2, minimum=3, maximum=6)
+    assert not needs_another_launch([Verdict.REGRESSED] * 3, minimum=3, maximum=6)
+
+
+def in_doubt(change: float, unsettled: frozenset[str] = frozenset()) -> Judgement:
+    metric = MetricJudgement(
+        metric="tg_tps",
+        unit="tok/s",
+        better="higher",
+        verdict=Verdict.INCONCLUSIVE,
+        reason="",
+        change=change,
+        threshold=0.03,
+    )
+    return Judgement(verdict=Verdict.INCONCLUSIVE, reason="", metrics=(metric,), unsettled=unsettled)
+
+
+def test_a_suspicion_goes_first_then_the_larger_loss_then_what_may_be_a_baseline_and_what_is_hopeless_last() -> None:
+    order = [
+        Judgement(verdict=Verdict.REGRESSED, reason=""),
+        in_doubt(-0.02),
+        in_doubt(0.02),
+        Judgement(verdict=Verdict.NO_BASELINE, reason=""),
+        in_doubt(-0.02, frozenset({"tg_tps"})),
+        Judgement(verdict=Verdict.UNCHANGED, reason=""),
+    ]
+    worth = [doubt(judgement) for judgement in order]
+    assert worth == sorted(worth, reverse=True)
+    assert len(set(worth)) == len(worth)
+    assert worth[-1] == 0
+
+
+def test_planned_comparisons_are_the_gates() -> None:
+    assert planned_comparisons("decode", {}) == 1
+    assert planned_comparisons("serving", {"ttft_ms.p99": 0.1}) == 4
 
 
 def test_a_regression_is_confirmed_once() -> None:
