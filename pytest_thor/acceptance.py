@@ -6,12 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from pytest_thor.anchors import entry_of, run_of, verdicts_of
 from pytest_thor.baseline import history, store
-from pytest_thor.baseline.entry import BaselineEntry, StoredLaunch
-from pytest_thor.baseline.fingerprint import conditions, from_json
-from pytest_thor.baseline.history import StoredRun
 from pytest_thor.cell import Cell
-from pytest_thor.judge.history import launch_values
 from pytest_thor.report.document import CellRecord
 from pytest_thor.verdict import Verdict
 
@@ -39,43 +36,10 @@ def update_baselines(
         cell = cells[record.matrix, record.id]
         root = roots[cell.matrix_path]
         existing = store.load(root, record.device, cell)
-        verdicts = [Verdict(record.verdict), *(Verdict(m.verdict) for m in record.metrics.values() if m.verdict)]
+        verdicts = verdicts_of(record)
         if store.may_store(mode=mode, existing=existing, verdicts=verdicts):
-            written.append(store.save(root, record.device, cell, _entry(record, cell, accepted_at)))
+            entry = entry_of(record, accepted_at=accepted_at, replacing=existing)
+            written.append(store.save(root, record.device, cell, entry))
         if Verdict.INVALID not in verdicts:
-            history.append(root, record.device, cell, _run(record, accepted_at))
+            history.append(root, record.device, cell, run_of(record))
     return written
-
-
-def _run(record: CellRecord, finished_at: str) -> StoredRun:
-    engine = record.launches[-1].engine
-    return StoredRun(
-        finished_at=finished_at,
-        verdict=record.verdict,
-        version=engine.version,
-        commit=engine.commit,
-        conditions=conditions(from_json(record.fingerprint)),
-        values=tuple(
-            launch_values({name: tuple(samples) for name, samples in launch.samples.items()})
-            for launch in record.launches
-        ),
-    )
-
-
-def _entry(record: CellRecord, cell: Cell, accepted_at: str) -> BaselineEntry:
-    return BaselineEntry(
-        device=record.device,
-        cell=cell.fields,
-        accepted_at=accepted_at,
-        fingerprint=from_json(record.fingerprint),
-        launches=tuple(
-            StoredLaunch(
-                started_at=launch.started_at,
-                engine=launch.engine.name,
-                version=launch.engine.version,
-                commit=launch.engine.commit,
-                samples={name: tuple(samples) for name, samples in launch.samples.items()},
-            )
-            for launch in record.launches
-        ),
-    )

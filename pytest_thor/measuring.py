@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from pytest_thor.files import atomic_write_text, shown
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.options import Options
 from pytest_thor.report import document
+from pytest_thor.report.junit import properties
+from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
 from pytest_thor.session import Policy, Session, Setup
 from pytest_thor.terminal import Terminal
@@ -46,6 +49,7 @@ class Measuring:
         self._stored: list[Path] = []
         self._troubles: list[str] = []
         self._report: Path | None = None
+        self._annotations: list[str] = []
         self._stopped_by_a_failure = False
         self._replaces_dot = False
         self._waiting_from: int | None = None
@@ -133,8 +137,10 @@ class Measuring:
         """Attach what a test measured to its report, in which it also crosses from a worker to the controller."""
         report = yield
         record = item.stash.get(RECORD, None)
-        if call.when == "call" and record is not None:
+        if record is not None and call.when == "call":
             report.thor = record.model_dump(mode="json")  # type: ignore[attr-defined] # reports carry extras
+        elif record is not None and call.when == "teardown":  # whose report JUnit XML takes the properties of
+            report.user_properties.extend(properties(record))
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -204,6 +210,9 @@ class Measuring:
         )
         document.write(report, self._options.report / "report.json")
         self._report = self._options.report / "report.json"
+        self._annotations = publish(
+            report, folder=self._options.report, formats=self._options.exports, environ=os.environ
+        )
 
     def pytest_terminal_summary(self) -> None:
         """Show the table."""
@@ -216,6 +225,7 @@ class Measuring:
                 report=shown(self._report, here) if self._report else None,
                 stored=[shown(path, here) for path in self._stored],
                 troubles=self._troubles,
+                annotations=self._annotations,
             )
 
 

@@ -17,7 +17,7 @@ from pytest_thor.units import parse_duration
 UpdateMode: TypeAlias = Literal["missing", "accept"]
 InconclusivePolicy: TypeAlias = Literal["pass", "warn", "fail"]
 InvalidPolicy: TypeAlias = Literal["warn", "fail"]
-ListFormat: TypeAlias = Literal["text", "json"]
+ListFormat: TypeAlias = Literal["text", "json", "github"]
 
 DEFAULT_LAUNCHES = "1:6"
 _LAUNCHES = re.compile(r"(?P<minimum>\d+)(?::(?P<maximum>\d+))?")
@@ -44,8 +44,10 @@ class Options:
     strict: bool
     full_hash: bool
     report: Path
+    exports: tuple[str, ...]
     resume: bool
     list_format: ListFormat | None
+    shards: int | None
     cache: Path
 
     def baseline_root(self, matrix: Path) -> Path:
@@ -173,6 +175,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="DIR",
     )
     option(
+        "--thor-export",
+        "write the report in another format too; may be repeated (docs/exports.md has the list)",
+        ini="linelist",
+        action="append",
+        metavar="FORMAT",
+    )
+    option(
         "--thor-resume",
         "go on where the journal of the report folder ends: launches that finished under the same conditions count",
         ini="bool",
@@ -183,8 +192,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--thor-list",
         nargs="?",
         const="text",
-        choices=("text", "json"),
-        help="print the selected cells and stop",
+        choices=("text", "json", "github"),
+        help="print the selected cells, or a job matrix for GitHub Actions, and stop",
+    )
+    option(
+        "--thor-shards",
+        "how many jobs --thor-list=github makes, of about equal length (default: one per model)",
+        ini="string",
+        metavar="N",
     )
 
 
@@ -216,8 +231,10 @@ def read_options(config: pytest.Config) -> Options:
         strict=_flag(config, "strict"),
         full_hash=_flag(config, "full-hash"),
         report=here / report,
+        exports=_exports(config),
         resume=_flag(config, "resume"),
         list_format=config.getoption("--thor-list"),
+        shards=_shards(_text(config, "shards")),
         cache=_cache(),
     )
 
@@ -225,6 +242,20 @@ def read_options(config: pytest.Config) -> Options:
 def _text(config: pytest.Config, name: str) -> str | None:
     value = config.getoption(f"--thor-{name}")
     return value if value is not None else config.getini(f"thor_{name.replace('-', '_')}") or None
+
+
+def _exports(config: pytest.Config) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(config.getoption("--thor-export") or config.getini("thor_export")))
+    if names:
+        from pytest_thor.errors import ReportError
+        from pytest_thor.report.outputs import format_of
+
+        try:
+            for name in names:
+                format_of(name)
+        except ReportError as error:
+            raise pytest.UsageError(f"--thor-export {error}") from error
+    return names
 
 
 def _flag(config: pytest.Config, name: str) -> bool:
@@ -249,6 +280,16 @@ def _launches(text: str) -> tuple[int, int]:
             f"--thor-launches {text}: expected MIN:MAX with 1 <= MIN <= MAX <= 1000, such as {DEFAULT_LAUNCHES}"
         )
     return minimum, maximum
+
+
+def _shards(text: str | None) -> int | None:
+    if text is None:
+        return None
+    from pytest_thor.sharding import MOST_JOBS
+
+    if not (text.strip().isdecimal() and 1 <= int(text) <= MOST_JOBS):
+        raise pytest.UsageError(f"--thor-shards {text}: expected how many jobs, 1 to {MOST_JOBS}")
+    return int(text)
 
 
 def _celsius(text: str | None) -> float | None:

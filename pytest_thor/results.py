@@ -80,9 +80,11 @@ class Results:
 
     def environment(self, *, relative: bool, canaries: Sequence[str]) -> ShiftRecord | None:
         """Return how far all cells moved together, or None where the machine did not change."""
-        judged = {record.id: _judgement(record) for record in self.records if record.verdict}
+        records = [record for record in self.records if record.verdict]
+        judged = {record.id: _judgement(record) for record in records}
         canary = next((name for name in canaries if name in judged), None)
-        shift = common_shift(judged, canary=canary)
+        shared = set.intersection(*(set(record.differences) for record in records)) if records else set()
+        shift = common_shift(judged, canary=canary, also_changed=sorted(shared))
         if shift is None:
             return None
         return ShiftRecord(

@@ -31,12 +31,17 @@ class Run:
         backends = {cell.backend.name for matrix in self._matrices.values() for cell in matrix.cells}
         collection.check_programs("--thor-engine", chosen.engines, [*ENGINES, "llama-quantize", *sorted(backends)])
         collection.check_programs("--thor-against", chosen.against, [*ENGINES, *sorted(backends)])
-        self._listing = Listing(config, chosen.list_format) if chosen.list_format else None
+        self._listing = Listing(config, chosen, list(self._matrices.values())) if chosen.list_format else None
         self._select_matrices()
         if not config.option.collectonly:
             from pytest_thor.measuring import Measuring
 
             config.pluginmanager.register(Measuring(config, chosen, list(self._matrices.values())), "thor-measuring")
+            if config.pluginmanager.has_plugin("benchmark"):
+                from pytest_thor.benchmark_bridge import BenchmarkBridge
+
+                accepts = chosen.update_baseline == "accept"
+                config.pluginmanager.register(BenchmarkBridge(config, accepts=accepts), "thor-benchmark")
         gc.freeze()
 
     def _select_matrices(self) -> None:

@@ -197,7 +197,7 @@ class Session:
         serving = SERVING_ENGINES.get(cell.backend.engine)
         if serving is None:
             raise EngineMissing(f"{cell.id} has no server: {cell.backend.engine} measures without one")
-        engine = serving(_program(self._setup.engines, cell), model_facts)
+        engine = serving(_program(self._setup.engines, cell), model_facts, self._setup.engines.get("vllm"))
         prepared = self._prepare(cell, engine)
         with exclusive(self.device.slug, on_wait=self._on_wait), engine.serve([cell], prepared.path) as served:
             yield served
@@ -396,7 +396,9 @@ class Session:
         name = cell.backend.engine
         if (name, program) not in self._engines:
             serving = SERVING_ENGINES.get(name)
-            self._engines[name, program] = serving(program, model_facts) if serving else ENGINES[name](program)
+            self._engines[name, program] = (
+                serving(program, model_facts, self._setup.engines.get("vllm")) if serving else ENGINES[name](program)
+            )
         return self._engines[name, program]
 
     def _prepare(self, cell: Cell, engine: Engine) -> Prepared:

@@ -137,6 +137,7 @@ class Terminal:
         report: Path | None,
         stored: Sequence[Path],
         troubles: Sequence[str],
+        annotations: Sequence[str] = (),
     ) -> None:
         """Write the table of all cells, or of those that want attention, and what else a reader must know."""
         reporter = self._reporter
@@ -168,6 +169,8 @@ class Terminal:
             reporter.write_line(f"Baseline stored: {counted(len(stored), 'cell')} in {os.path.commonpath(stored)}")
         for trouble in troubles:
             reporter.write_line(f"ERROR: {trouble}", red=True, bold=True)
+        for command in annotations:  # GitHub Actions reads them where they begin a line
+            reporter.write_line(command)
 
     def _table(self, records: Sequence[CellRecord]) -> None:
         widths = [

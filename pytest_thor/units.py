@@ -1,6 +1,7 @@
 """The only place that formats, parses or rounds a quantity.
 
-Everything inside pytest-thor is kept in the unit that its name ends in, unrounded; people see it through here.
+Everything inside pytest-thor is kept in the unit that its name ends in, unrounded; people see it through here. What
+other programs wrote, in their units and their locale, is read in ``published/``.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def format_rate(value: float) -> str:
 
 def format_bytes(value: float) -> str:
     """Return a size in binary units: ``4.68 GiB``."""
+    if not math.isfinite(value):
+        return str(value)
     power = min(max(int(math.log2(abs(value)) // 10), 0), len(_BINARY) - 1) if value else 0
     return f"{value:.0f} B" if power == 0 else f"{value / 1024**power:.2f} {_BINARY[power]}"
 

@@ -18,7 +18,12 @@ from pytest_thor.measurement import EngineBuild
 Facts: TypeAlias = Mapping[str, Scalar]
 """Facts by name; None is "not known", which is not the same as "there is none" (say so: ``"none"``)."""
 
-MACHINE_MUST_MATCH = frozenset({"device", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"})
+MACHINE_MUST_MATCH = frozenset(
+    {
+        *("device", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"),
+        *("clocks", "cpu_governor", "gpu_power_limit_w"),
+    }
+)
 """The facts of a machine that make it another one; all others (driver, L4T, CUDA, kernel, …) are under test."""
 
 NO_CONDITIONS = ("workload.repetitions", "workload.warmup", "workload.max_failed")

@@ -179,6 +179,8 @@ def _windows(row: Row, begun_s: Sequence[float]) -> tuple[tuple[float, float], .
     Without those lines only a test at no depth is known: its repetitions end with the row.
     """
     durations_s = [duration_ns / 1e9 for duration_ns in row.samples_ns or ()]
+    if not all(duration_s > 0 for duration_s in durations_s):
+        return ()  # whatever was timed, it was not this
     if durations_s and len(begun_s) == len(durations_s):
         return tuple((begin, begin + duration) for begin, duration in zip(begun_s, durations_s, strict=True))
     if durations_s and not row.n_depth:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from pytest_thor.errors import ReportError
-from pytest_thor.files import atomic_write_text
+from pytest_thor.files import atomic_write
 from pytest_thor.measurement import Better
 
 SCHEMA: Literal["pytest-thor/report/1"] = "pytest-thor/report/1"
@@ -230,9 +231,10 @@ def write(report: ReportDocument, path: Path) -> None:
     Raises:
         ReportError: the folder cannot be written.
     """
-    text = report.model_dump_json(by_alias=True, indent=1)
+    # Not model_dump_json, which makes a text of it first: 60 MiB more for 10,000 cells.
+    content = to_json(report, by_alias=True, indent=1, inf_nan_mode="strings")
     try:
-        atomic_write_text(path, text + "\n")
+        atomic_write(path, content + b"\n")
     except OSError as error:
         raise ReportError(
             f"{path}: cannot write the report: {error.strerror}; give another folder with --thor-report DIR"
