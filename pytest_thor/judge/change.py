@@ -72,7 +72,8 @@ class Change:
 
     def interval(self) -> tuple[float, float]:
         """Return the two-sided interval that holds the true change at every look with :data:`SHOWN_LEVEL`."""
-        return relative(self.log_ratio - self.half_width), relative(self.log_ratio + self.half_width)
+        half = self.half_width
+        return relative(self.log_ratio - half), relative(self.log_ratio + half)
 
     @property
     def half_width(self) -> float:

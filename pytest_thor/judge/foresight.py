@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from pytest_thor.judge.change import Change, decide
+from pytest_thor.judge.change import Change
 from pytest_thor.judge.gates import Gate
 from pytest_thor.judge.spread import RUN_DF
-from pytest_thor.verdict import Verdict
 
 FUTILE = 0.03
 """A cell whose remaining launches settle it with a smaller chance is not launched again."""
@@ -32,7 +31,9 @@ def prospect(change: Change, gate: Gate) -> Prospect:
     """Return what would settle a comparison that the launches at hand do not."""
 
     def settled(foreseen: Change) -> bool:
-        return decide(foreseen, gate.threshold, gate.metric.better) is not Verdict.INCONCLUSIVE
+        low, high = foreseen.interval()
+        called = abs(foreseen.relative) >= gate.threshold and abs(foreseen.log_ratio) >= foreseen.least_significant
+        return called or (-gate.threshold < low and high < gate.threshold)
 
     def after(more: int) -> bool:
         return settled(change.with_launches(change.launches + more))

@@ -15,6 +15,7 @@ significance-level approach: Pocock 1977; Jennison & Turnbull 2000, section 4.4)
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -23,9 +24,12 @@ DECAY = 0.6
 """How much of its nominal level each look at equivalence passes on to the next: what is unchanged is seen early."""
 
 _NORMAL = NormalDist()
-_NODES = 24
+_NODES = 16
 _TINY = 1e-13
-_SHARED = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
+_SHARED = (
+    *(0.0, 0.05, 0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25, 0.275, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75),
+    *(1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0),
+)
 """Rounded down to one of these, ``shared`` errs towards caution: correlation helps."""
 
 
@@ -66,7 +70,7 @@ class Looks:
 
 
 def _rounded(shared: float) -> float:
-    return max(known for known in _SHARED if known <= shared)
+    return _SHARED[bisect_right(_SHARED, shared) - 1]
 
 
 @lru_cache(maxsize=4096)
@@ -98,6 +102,12 @@ def _both(level: float, bound: float, correlation: float) -> float:
     rest = math.sqrt((1 - correlation) * (1 + correlation)) * math.sqrt(2)
     if rest == 0:
         return level
+    total = math.fsum([math.erfc((bound - correlation * x) / rest) for x in _midpoints(level)])
+    return level / _NODES * 0.5 * total
+
+
+@lru_cache(maxsize=64)
+def _midpoints(level: float) -> tuple[float, ...]:
+    """Return the medians of equally likely parts of the normal tail with this probability."""
     part = level / _NODES
-    cut = [-_NORMAL.inv_cdf(max(part * (node + 0.5), 1e-300)) for node in range(_NODES)]
-    return part * 0.5 * math.fsum(math.erfc((bound - correlation * x) / rest) for x in cut)
+    return tuple([-_NORMAL.inv_cdf(max(part * (node + 0.5), 1e-300)) for node in range(_NODES)])

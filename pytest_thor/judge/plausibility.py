@@ -20,6 +20,8 @@ _MAY_BE_ZERO = frozenset({"goodput_rps", "itl_ms"})  # no request met its object
 def implausible(metric: str, samples: Sequence[float]) -> str | None:
     """Return why these samples of one launch cannot be what they claim, as the rest of a sentence, or None."""
     unit = METRICS[metric].unit if metric in METRICS else ""
+    if samples and math.isfinite(sum(samples)) and min(samples) > 0 and max(samples) <= ABSURD.get(unit, math.inf):
+        return None
     for sample in samples:
         if not math.isfinite(sample):
             return f"holds a sample that is no number: {sample}"
