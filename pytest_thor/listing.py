@@ -1,4 +1,4 @@
-"""``--thor-list``: the selected cells on standard output and nothing else, for eyes and for programs."""
+"""``--thor-list``: the selected cells on standard output and nothing else, for eyes, programs and job matrices."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import pytest
 from _pytest._io import TerminalWriter  # public nowhere; the reporter offers no other way to be quiet
 
 from pytest_thor.cell import Cell
-from pytest_thor.options import ListFormat
+from pytest_thor.collection import LoadedMatrix
+from pytest_thor.options import Options
 
 
 class Listing:
     """Turns a run into a collection that prints its cells; what pytest would say is kept for the case of an error."""
 
-    def __init__(self, config: pytest.Config, style: ListFormat) -> None:
-        self._style = style
+    def __init__(self, config: pytest.Config, options: Options, matrices: Sequence[LoadedMatrix]) -> None:
+        self._options = options
+        self._matrices = matrices
         self._said = io.StringIO()
         self._config = config
         config.option.collectonly = True
@@ -34,9 +36,22 @@ class Listing:
         if exit_status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             sys.stderr.write(self._said.getvalue())
             return
-        lines = as_json(cells) if self._style == "json" else as_text(cells)
-        for line in lines:
+        for line in self._lines(cells):
             sys.stdout.write(f"{line}\n")
+
+    def _lines(self, cells: Sequence[Cell]) -> Iterable[str]:
+        if self._options.list_format == "json":
+            return as_json(cells)
+        if self._options.list_format == "github":
+            return [self._as_jobs(cells)]
+        return as_text(cells)
+
+    def _as_jobs(self, cells: Sequence[Cell]) -> str:
+        from pytest_thor.sharding import deal, github_matrix
+
+        roots = {str(matrix.path): self._options.baseline_root(matrix.path) for matrix in self._matrices}
+        jobs = deal(cells, roots, launches=self._options.launches, shards=self._options.shards)
+        return github_matrix(jobs, [cell for matrix in self._matrices for cell in matrix.cells])
 
 
 def as_text(cells: Iterable[Cell]) -> Iterable[str]:

@@ -16,6 +16,8 @@ FLOORS = {
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
         *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
+        *("comparison", "merging"),
+        *("expectation", "sharding"),
     },
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),

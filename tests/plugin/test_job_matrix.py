@@ -1,0 +1,84 @@
+"""``--thor-list=github``: one line for ``fromJSON``, whose jobs together run every selected cell once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+MATRIX = """\
+name: two
+models:
+  alpha:
+    gguf: alpha/alpha-{quant}.gguf
+    quants: [Q4_K_M, Q8_0]
+  beta:
+    gguf: beta/beta-{quant}.gguf
+    quants: [Q8_0]
+backends:
+  llama.cpp: {engine: llama-bench}
+  in-process: {engine: llama-cpp-python}
+workloads:
+  pp64: {kind: prefill, n_prompt: 64}
+  tg8: {kind: decode, n_gen: 8}
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(pytester: pytest.Pytester) -> None:
+    (pytester.path / "two.yaml").write_text(MATRIX, encoding="utf-8")
+
+
+def listed(pytester: pytest.Pytester, *arguments: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "pytest", "--thor-matrix", "two.yaml", "--thor-list=github", *arguments]
+    done = subprocess.run(command, cwd=pytester.path, capture_output=True, check=False)
+    assert done.stdout.count(b"\n") == 1
+    assert done.stdout.isascii()
+    assert done.stderr == b""
+    matrix = json.loads(done.stdout)
+    assert list(matrix) == ["include"]
+    include: list[dict[str, Any]] = matrix["include"]
+    return include
+
+
+def run_by(pytester: pytest.Pytester, argv: list[str]) -> list[str]:
+    result = pytester.runpytest("--thor-matrix", "two.yaml", "--collect-only", "-q", *argv)
+    return [line.rpartition("[")[2].rstrip("]") for line in result.outlines if "::" in line]
+
+
+def test_a_job_per_model_by_default(pytester: pytest.Pytester) -> None:
+    jobs = listed(pytester)
+
+    assert [(job["name"], job["cells"], job["expected_s"]) for job in jobs] == [("alpha", 8, None), ("beta", 4, None)]
+    assert jobs[0]["args"] == "-m thor_cell(model='alpha')"
+    assert run_by(pytester, jobs[1]["argv"]) == [
+        f"beta-Q8_0-{backend}-{workload}" for backend in ("llama.cpp", "in-process") for workload in ("pp64", "tg8")
+    ]
+
+
+@pytest.mark.parametrize("selection", [[], ["-k", "tg8"], ["-m", "thor_cell(quant='Q8_0')"]], ids=" ".join)
+def test_shards_together_run_what_was_selected(pytester: pytest.Pytester, selection: list[str]) -> None:
+    jobs = listed(pytester, "--thor-shards", "3", *selection)
+
+    assert [job["name"] for job in jobs] == ["1-of-3", "2-of-3", "3-of-3"]
+    ran = [cell for job in jobs for cell in run_by(pytester, job["argv"])]
+    assert sorted(ran) == sorted(run_by(pytester, selection))
+
+
+def test_the_number_of_shards_may_stand_in_the_ini_file(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nthor_shards = 2\n")
+    assert [job["cells"] for job in listed(pytester)] == [6, 6]
+
+
+def test_nothing_selected_is_an_empty_matrix(pytester: pytest.Pytester) -> None:
+    assert listed(pytester, "-k", "nothing_of_the_kind") == []
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "257", "1.5", ""])
+def test_a_number_of_shards_that_makes_no_sense_is_refused(pytester: pytest.Pytester, number: str) -> None:
+    result = pytester.runpytest("--thor-matrix", "two.yaml", "--thor-list=github", f"--thor-shards={number}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--thor-shards {number}: expected how many jobs, 1 to 256*"])
