@@ -53,7 +53,7 @@ def main() -> None:
         pasts.append(CellPast(kind=kind, baseline=[launch(numbers, kind, 1.0) for _ in range(6)], history=history))
         current.append(launch(numbers, kind, 0.9 if number % 50 == 0 else 1.0))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
+    began, computed = time.perf_counter(), time.process_time()
     spreads = estimate_spreads(pasts)
     estimated = time.perf_counter()
     judgements = {
@@ -81,6 +81,7 @@ def main() -> None:
     print(f"| verdicts | {judged - estimated:.2f} |")
     print(f"| q-values | {ended - judged:.2f} |")
     print(f"| together | {ended - began:.2f} |")
+    print(f"| of this process | {time.process_time() - computed:.2f} |")
     print(f"\npeak memory {after / 1024:.0f} MiB, of which the stored figures {before / 1024:.0f}; {dict(verdicts)}")
 
 

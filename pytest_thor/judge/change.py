@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pytest_thor.judge.looks import DECAY, Looks
 from pytest_thor.judge.spread import Variances
@@ -27,7 +28,7 @@ POWER = 0.90
 _STEPS = 16  # degrees of freedom are rounded down to a sixteenth of an octave: cautious, and quantiles are reused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that what is derived is derived once
 class Change:
     """How far some launches lie from a reference: ``log_ratio`` and the parts of its variance.
 
@@ -47,24 +48,24 @@ class Change:
     look: int = 1
     looks: int = 1
 
-    @property
+    @cached_property
     def standard_error(self) -> float:
         """The standard error of ``log_ratio``."""
         return math.sqrt(self.run + self.known + self.launch * self._reciprocals)
 
-    @property
+    @cached_property
     def df(self) -> float:
         """The degrees of freedom of the standard error (Satterthwaite 1946), rounded down."""
         part = self.launch * self._reciprocals
         whole = (self.run + self.known + part) ** 2 / (self.run**2 / self.run_df + part**2 / self.launch_df)
         return float(2.0 ** (math.floor(math.log2(whole) * _STEPS) / _STEPS))
 
-    @property
+    @cached_property
     def relative(self) -> float:
         """The estimate."""
         return relative(self.log_ratio)
 
-    @property
+    @cached_property
     def p_value(self) -> float:
         """The two-sided probability of so large a change by chance at any look."""
         t = abs(self.log_ratio) / self.standard_error
@@ -75,13 +76,13 @@ class Change:
         half = self.half_width
         return relative(self.log_ratio - half), relative(self.log_ratio + half)
 
-    @property
+    @cached_property
     def half_width(self) -> float:
         """Half of the interval, on the log scale."""
         nominal = self._looks.level(0.5 - SHOWN_LEVEL / 2, DECAY)
         return -quantile(nominal, self.df) * self.standard_error
 
-    @property
+    @cached_property
     def least_significant(self) -> float:
         """The smallest difference of logarithms that is significant at this look."""
         return -quantile(self._looks.level(SIGNIFICANCE / 2), self.df) * self.standard_error
@@ -97,11 +98,11 @@ class Change:
         look = min(self.look + more, self.looks)
         return replace(self, launches=launches, launch_df=self.launch_df + more, look=look)
 
-    @property
+    @cached_property
     def _reciprocals(self) -> float:
         return 1 / self.reference + 1 / self.launches
 
-    @property
+    @cached_property
     def _looks(self) -> Looks:
         shared = (self.run + self.known) / self.launch + 1 / self.reference
         return Looks(self.look, self.looks, self.launches, shared)

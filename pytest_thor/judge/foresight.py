@@ -11,7 +11,7 @@ from pytest_thor.judge.change import Change
 from pytest_thor.judge.gates import Gate
 from pytest_thor.judge.spread import RUN_DF
 
-FUTILE = 0.03
+FUTILE = 0.05
 """A cell whose remaining launches settle it with a smaller chance is not launched again."""
 FORESEEN_LAUNCHES = 50
 """How many launches more are thought through before an inconclusive comparison is called hopeless."""
