@@ -222,6 +222,7 @@ class Measuring:
                 self._results.records,
                 title=", ".join(matrix.name for matrix in self._matrices),
                 environment=self._results.environment(relative=self._options.relative, canaries=self._canaries),
+                serving_block=self._options.serving_block,
                 report=shown(self._report, here) if self._report else None,
                 stored=[shown(path, here) for path in self._stored],
                 troubles=self._troubles,

@@ -45,6 +45,7 @@ class Options:
     full_hash: bool
     report: Path
     exports: tuple[str, ...]
+    serving_block: bool
     resume: bool
     list_format: ListFormat | None
     shards: int | None
@@ -182,6 +183,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FORMAT",
     )
     option(
+        "--thor-serving-block",
+        "print each serving cell's last launch in the layout of vllm bench serve",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
+    option(
         "--thor-resume",
         "go on where the journal of the report folder ends: launches that finished under the same conditions count",
         ini="bool",
@@ -232,6 +240,7 @@ def read_options(config: pytest.Config) -> Options:
         full_hash=_flag(config, "full-hash"),
         report=here / report,
         exports=_exports(config),
+        serving_block=_flag(config, "serving-block"),
         resume=_flag(config, "resume"),
         list_format=config.getoption("--thor-list"),
         shards=_shards(_text(config, "shards")),

@@ -16,9 +16,9 @@ from pytest_thor.baseline import history, store
 from pytest_thor.baseline.entry import BaselineEntry
 from pytest_thor.baseline.fingerprint import Fingerprint, conditions, differences, take
 from pytest_thor.baseline.history import StoredRun
-from pytest_thor.cell import Cell, EngineTraits, Scalar
+from pytest_thor.cell import ArtifactReference, Cell, EngineTraits, Scalar
 from pytest_thor.engines.serving_engine import ModelFacts
-from pytest_thor.errors import ArtifactInvalid, BaselineError
+from pytest_thor.errors import ArtifactError, ArtifactInvalid, BaselineError
 from pytest_thor.host.device import Device
 from pytest_thor.measure import Reference
 from pytest_thor.measurement import EngineBuild
@@ -57,7 +57,7 @@ def prepare(
     """
     reference = cell.artifact
     if not traits.needs_artifact:
-        return Prepared(path=Path(reference.location), artifact=None, build=build)
+        return Prepared(path=_lent(reference, roots), artifact=None, build=build)
     synthetic = cache / "synthetic"
     if reference.format != "synthetic":
         path = resolve(reference, roots)
@@ -82,6 +82,14 @@ def prepare(
         tensor_bytes=tensor_bytes,
     )
     return Prepared(path=path, artifact=artifact, build=build)
+
+
+def _lent(reference: ArtifactReference, roots: Sequence[Path]) -> Path:
+    """Return the files that lend their vocabulary, or a bare name where there are none: they are not needed."""
+    try:
+        return resolve(reference, roots).absolute()
+    except ArtifactError:
+        return Path(reference.location)
 
 
 def _synthetic_checkpoint(cell: Cell, cache: Path) -> Path:

@@ -22,7 +22,7 @@ from pytest_thor.bounds import Bounds, bounds_of, confirmed_doubt
 from pytest_thor.cell import Cell
 from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine, Progress
-from pytest_thor.engines.serving_engine import Served
+from pytest_thor.engines.serving_engine import AttachedEngine, Served
 from pytest_thor.errors import ArtifactMissing, EngineFailure, EngineMissing, ReportError, ThorError
 from pytest_thor.host.device import Device, identify
 from pytest_thor.host.hygiene import Hygiene, Rest, Settled
@@ -405,7 +405,7 @@ class Session:
         return prepare(
             cell,
             traits=engine.traits,
-            build=engine.identify(),
+            build=engine.identify_for(cell) if isinstance(engine, AttachedEngine) else engine.identify(),
             roots=self._setup.models,
             cache=self._setup.cache,
             quantizer=self._setup.engines.get("llama-quantize"),

@@ -138,6 +138,7 @@ class Terminal:
         stored: Sequence[Path],
         troubles: Sequence[str],
         annotations: Sequence[str] = (),
+        serving_block: bool = False,
     ) -> None:
         """Write the table of all cells, or of those that want attention, and what else a reader must know."""
         reporter = self._reporter
@@ -151,6 +152,7 @@ class Terminal:
             shown = [record for record in measured if word(record) != "unchanged"][:_TABLE_ROWS]
         if shown:
             self._table(shown)
+        self._serving(records, blocks=serving_block)
         if environment is not None:
             reporter.write_line(f"environment: {environment.reason}", yellow=True, bold=True)
         for record in [record for record in records if record.outcome == "warned"][:_NOTES]:
@@ -171,6 +173,21 @@ class Terminal:
             reporter.write_line(f"ERROR: {trouble}", red=True, bold=True)
         for command in annotations:  # GitHub Actions reads them where they begin a line
             reporter.write_line(command)
+
+    def _serving(self, records: Sequence[CellRecord], *, blocks: bool) -> None:
+        """Write where sweeps saturate and, where asked for, each serving cell as ``vllm bench serve`` shows it."""
+        serving = [record for record in records if record.kind == "serving"]
+        if not serving:
+            return
+        # With the shapes of the report, which a listing needs none of.
+        from pytest_thor.report.saturation import sweep_lines, sweeps_of
+        from pytest_thor.report.vllm_bench import last_block
+
+        for sweep in sweeps_of(serving):
+            for number, line in enumerate(sweep_lines(sweep)):
+                self._reporter.write_line(line, bold=number == 1)
+        for record in serving if blocks else ():
+            self._reporter.write_line(last_block(record))
 
     def _table(self, records: Sequence[CellRecord]) -> None:
         widths = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_thor.report.document import ReportDocument
+from pytest_thor.report.document import CellRecord, LaunchRecord, ReportDocument
 from pytest_thor.report.gfm import cleaned
 from pytest_thor.vllm_block import vllm_block
 
@@ -20,20 +20,30 @@ def vllm_blocks(document: ReportDocument) -> str:
     return "\n".join(_blocks(document))
 
 
+def last_block(cell: CellRecord) -> str:
+    """Return the block of a serving cell's last launch below the line that names it, or why there is none."""
+    if not cell.launches:
+        return f"# {' '.join(cleaned(f'{cell.id}: {cell.outcome}: {cell.reason}').split())}"
+    return _launch_block(cell, len(cell.launches), cell.launches[-1])
+
+
 def _blocks(document: ReportDocument) -> Iterator[str]:
     for cell in document.cells:
         if cell.kind != "serving":
             continue
         for number, launch in enumerate(cell.launches, 1):
-            lines = [f"# {cell.id}, launch {number} of {len(cell.launches)}, {launch.started_at}"]
-            lines += [f"# invalid: {doubt}" for doubt in launch.doubts]
-            if launch.failure is not None:
-                lines.append(f"# failed: {launch.failure}")
-            heading = "\n".join(" ".join(cleaned(line).split()) for line in lines)
-            block = _block(launch.evidence)
-            yield f"{heading}\n{block or '# no figures were kept'}\n"
+            yield f"{_launch_block(cell, number, launch)}\n"
         if not cell.launches:
-            yield f"# {' '.join(cleaned(f'{cell.id}: {cell.outcome}: {cell.reason}').split())}\n"
+            yield f"{last_block(cell)}\n"
+
+
+def _launch_block(cell: CellRecord, number: int, launch: LaunchRecord) -> str:
+    lines = [f"# {cell.id}, launch {number} of {len(cell.launches)}, {launch.started_at}"]
+    lines += [f"# invalid: {doubt}" for doubt in launch.doubts]
+    if launch.failure is not None:
+        lines.append(f"# failed: {launch.failure}")
+    heading = "\n".join(" ".join(cleaned(line).split()) for line in lines)
+    return f"{heading}\n{_block(launch.evidence) or '# no figures were kept'}"
 
 
 def _block(evidence: Mapping[str, Any]) -> str | None:
