@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from pytest_thor.baseline.entry import BaselineEntry, Move, Replaced, StoredLaunch
-from pytest_thor.baseline.fingerprint import conditions, from_json
+from pytest_thor.baseline.fingerprint import conditions, from_json, tested
 from pytest_thor.baseline.history import StoredRun
 from pytest_thor.baseline.store import may_store
 from pytest_thor.judge.describe import describe
@@ -107,6 +107,7 @@ def run_of(record: CellRecord) -> StoredRun:
         values=tuple(
             launch_values({name: tuple(samples) for name, samples in launch.samples.items()}) for launch in launches
         ),
+        tested=tested(from_json(record.fingerprint)),
     )
 
 

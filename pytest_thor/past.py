@@ -10,6 +10,9 @@ from pytest_thor.baseline.history import StoredRun
 from pytest_thor.judge.change_points import ChangePoint, change_points
 from pytest_thor.judge.history import PastRun
 from pytest_thor.units import format_percent
+from pytest_thor.verdict import Verdict
+
+_CALLED = {Verdict.REGRESSED, Verdict.IMPROVED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,20 @@ def comparable_runs(runs: Sequence[StoredRun], conditions: str) -> tuple[StoredR
 
 
 def past_runs(runs: Sequence[StoredRun]) -> tuple[PastRun, ...]:
-    """Return stored runs as the judge takes them."""
-    return tuple(PastRun(finished_at=run.finished_at, values=run.values) for run in runs)
+    """Return stored runs, oldest first, as the judge takes them.
+
+    A run that was called changed, and that something else was under test in than in the one before, says so: its figures
+    tell nothing of how far the machine's own runs lie apart.
+    """
+    before = (None, *runs)
+    return tuple(
+        PastRun(
+            finished_at=run.finished_at,
+            values=run.values,
+            changed=last is not None and run.verdict in _CALLED and last.tested != run.tested,
+        )
+        for last, run in zip(before, runs, strict=False)
+    )
 
 
 def levels(runs: Sequence[StoredRun], metric: str) -> tuple[Level, ...]:

@@ -123,6 +123,12 @@ def differences(stored: Fingerprint, current: Fingerprint) -> tuple[Difference, 
     )
 
 
+def tested(fingerprint: Fingerprint) -> str:
+    """Return a digest of what is under test: engine build, settings, driver and all else that may differ."""
+    known = {name: value for name, value in fingerprint.under_test if value is not None}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def conditions(fingerprint: Fingerprint) -> str:
     """Return a digest of what must match: runs of equal digests were taken under the same conditions.
 

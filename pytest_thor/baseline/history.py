@@ -33,7 +33,7 @@ MAX_FILE_BYTES = 16 * 2**20
 MERGE_RULE = "*.history.jsonl merge=union"
 """What git must know of these files: the lines of both sides belong into the result."""
 
-_FIELDS = {"commit", "conditions", "finished_at", "schema", "values", "verdict", "version"}
+_FIELDS = {"commit", "conditions", "finished_at", "schema", "tested", "values", "verdict", "version"}
 _PATTERN = MERGE_RULE.split(maxsplit=1)[0]
 _LOCK_ATTEMPTS = 1000
 
@@ -43,7 +43,8 @@ class StoredRun:
     """One run of a cell: a value per launch of every metric, latencies by their summaries (``ttft_ms.p99``).
 
     ``finished_at`` is ISO 8601. ``version`` and ``commit`` are the engine's. ``conditions`` is what
-    :func:`pytest_thor.baseline.fingerprint.conditions` returns: runs of equal ones may be compared.
+    :func:`pytest_thor.baseline.fingerprint.conditions` returns: runs of equal ones may be compared. ``tested`` is what
+    :func:`pytest_thor.baseline.fingerprint.tested` returns: what differs between runs of equal ones is the machine's.
     """
 
     finished_at: str
@@ -52,6 +53,7 @@ class StoredRun:
     commit: str | None
     conditions: str
     values: tuple[Mapping[str, float], ...]
+    tested: str | None = None
 
 
 def append(root: Path, device: str, cell: Cell, run: StoredRun, *, keep: int = KEEP) -> Path:
@@ -121,6 +123,7 @@ def write_run(run: StoredRun) -> str:
         "conditions": run.conditions,
         "finished_at": run.finished_at,
         "schema": SCHEMA,
+        "tested": run.tested,
         "values": [dict(launch) for launch in run.values],
         "verdict": run.verdict,
         "version": run.version,
@@ -149,6 +152,7 @@ def read_run(line: str) -> StoredRun:
         commit=optional_text(run["commit"], "commit"),
         conditions=text_of(run["conditions"], "conditions"),
         values=tuple(_values(launch, f"values[{index}]") for index, launch in enumerate(launches)),
+        tested=optional_text(run["tested"], "tested"),
     )
 
 

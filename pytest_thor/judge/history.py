@@ -20,23 +20,46 @@ UNIT_FACTOR = 500.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastRun:
-    """One stored run of a cell: per launch, the value of every metric by key (``tg_tps``, ``ttft_ms.p99``)."""
+    """One stored run of a cell: per launch, the value of every metric by key (``tg_tps``, ``ttft_ms.p99``).
+
+    ``changed`` says that what is under test changed with this run, and the figures with it: how far it lies from the
+    run before tells nothing of the machine.
+    """
 
     finished_at: str
     values: tuple[Mapping[str, float], ...]
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """One metric of a cell's past, on the log scale: the launches of its baseline, and of each earlier run."""
+    """One metric of a cell's past, on the log scale: the launches of its baseline, and of each earlier run.
+
+    ``changed`` are the places in ``earlier`` of the runs with which what is under test changed.
+    """
 
     baseline: tuple[float, ...]
     earlier: tuple[tuple[float, ...], ...]
+    changed: frozenset[int] = frozenset()
 
     @property
     def runs(self) -> tuple[tuple[float, ...], ...]:
         """Every run, oldest first; the baseline's where it was stored, and first where it is not among them."""
         return self.earlier if not self.baseline or self.baseline in self.earlier else (self.baseline, *self.earlier)
+
+    @property
+    def levels(self) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        """The runs in stretches that only the machine tells apart.
+
+        A new one begins where what is under test changed the figures, and with the baseline: it was accepted as another
+        level.
+        """
+        before = len(self.runs) - len(self.earlier)
+        starts = {0, *(place + before for place in self.changed)}
+        if self.baseline in self.earlier:
+            starts.add(self.earlier.index(self.baseline))
+        cuts = sorted(starts)
+        return tuple(self.runs[start:end] for start, end in zip(cuts, [*cuts[1:], len(self.runs)], strict=True))
 
     @property
     def since(self) -> tuple[tuple[float, ...], ...]:
@@ -73,8 +96,17 @@ def past_of(key: str, baseline: Sequence[float], history: Sequence[PastRun]) -> 
     What has no logarithm is passed over, and so is what lies so far from the baseline that its unit must be another.
     """
     accepted = _logs(baseline)
-    earlier = [_logs([launch[key] for launch in run.values if key in launch]) for run in history[-REMEMBERED_RUNS:]]
-    return Past(baseline=accepted, earlier=tuple([run for run in earlier if run and not _apart((*accepted, *run))]))
+    earlier = [
+        (launches, run.changed)
+        for run in history[-REMEMBERED_RUNS:]
+        if (launches := _logs([launch[key] for launch in run.values if key in launch]))
+        and not _apart((*accepted, *launches))
+    ]
+    return Past(
+        baseline=accepted,
+        earlier=tuple([launches for launches, _ in earlier]),
+        changed=frozenset([place for place, (_, changed) in enumerate(earlier) if changed]),
+    )
 
 
 def in_other_units(values: Sequence[float]) -> bool:

@@ -124,7 +124,7 @@ def variances(past: Past, current: Sequence[Sequence[float]], spread: Spread) ->
     own, own_df = _within([past.baseline, *current])
     launch_df = spread.launch_df + own_df
     launch = (spread.launch_df * spread.launch_sd**2 + own) / launch_df
-    seen = _between_runs(past.runs)
+    seen = _between_runs(past.levels)
     run = spread.run_sd**2
     if seen is None:
         return Variances(launch=launch, launch_df=launch_df, run=run, run_df=spread.run_df)
@@ -157,16 +157,16 @@ class _BetweenRuns:
         return self.df * (run / (run + self.share * launch)) ** 2
 
 
-def _between_runs(runs: Sequence[Sequence[float]]) -> _BetweenRuns | None:
-    """Measure from one run to the next (von Neumann 1941): a lasting change counts once, not in every deviation.
+def _between_runs(levels: Sequence[Sequence[Sequence[float]]]) -> _BetweenRuns | None:
+    """Measure from one run of a level to the next (von Neumann 1941): a lasting change counts once at most.
 
     Of four differences or more the largest is left out, and the rest corrected for it: one real change in the past
     does not blind the judge to the next.
     """
-    if len(runs) < 2:
+    means = [[(mean(run), 1 / len(run)) for run in runs] for runs in levels]
+    steps = sorted([((new - old) ** 2 / 2, (a + b) / 2) for runs in means for (old, a), (new, b) in pairwise(runs)])
+    if not steps:
         return None
-    means = [(mean(run), 1 / len(run)) for run in runs]
-    steps = sorted([((new - old) ** 2 / 2, (a + b) / 2) for (old, a), (new, b) in pairwise(means)])
     kept = steps[:-1] if len(steps) >= _TRIMMED_FROM else steps
     divisor = len(steps) - _largest_square(len(steps)) if len(kept) < len(steps) else float(len(steps))
     return _BetweenRuns(
@@ -187,7 +187,7 @@ def _largest_square(count: int) -> float:
 def _pooled(key: str, pasts: Sequence[Past]) -> Spread:
     prior = stated(key)
     own = [_within([past.baseline]) for past in pasts]
-    between = [_between_runs(past.runs) for past in pasts]
+    between = [_between_runs(past.levels) for past in pasts]
     launch, launch_df = _common(prior, own)
     steps = [
         (step, (launch_df * launch + squared) / (launch_df + df))

@@ -82,3 +82,12 @@ def test_a_store_that_cannot_be_written_is_an_error_and_the_report_still_comes(p
     assert project.report["summary"]["cells"] == 3
     result.stdout.fnmatch_lines(["*Report: thor-report/report.json", "ERROR: */proc/nowhere*--thor-baseline DIR*"])
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_loss_that_nobody_accepted_is_found_again_the_next_day(project: Project) -> None:
+    project.measured("--thor-update-baseline")
+    project.matrix.write_text(project.matrix.read_text().replace("threads: 2", "threads: 1"))
+
+    for _ in range(3):
+        assert project.run("--thor-update-baseline", script=SLOW_TG16).ret == 1
+        assert project.verdicts() == {"pp64": "unchanged", "tg8": "unchanged", "tg16": "regressed"}

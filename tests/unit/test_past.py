@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_thor.baseline.history import StoredRun
 from pytest_thor.judge.history import PastRun
 from pytest_thor.past import advice, comparable_runs, levels, past_runs
@@ -30,6 +32,21 @@ def test_the_judge_gets_every_launch() -> None:
     assert past_runs([run(1, 40, 41)]) == (
         PastRun(finished_at="2026-01-01T00:00:00Z", values=({"tg_tps": 40}, {"tg_tps": 41})),
     )
+
+
+def test_a_change_of_what_is_under_test_is_told_from_one_of_the_machine() -> None:
+    old, slower, still, back = (
+        replace(run(day, speed), verdict=verdict, tested=tested)
+        for day, speed, verdict, tested in (
+            (1, 40, "unchanged", "b7"),
+            (2, 30, "regressed", "b8"),
+            (3, 30, "regressed", "b8"),
+            (4, 40, "unchanged", "b9"),
+        )
+    )
+    by_itself = replace(run(2, 30), verdict="regressed", tested="b7")
+    assert [past.changed for past in past_runs([old, slower, still, back])] == [False, True, False, False]
+    assert [past.changed for past in past_runs([old, by_itself])] == [False, False]
 
 
 def test_the_level_of_a_run_is_the_median_of_its_launches_and_runs_without_the_metric_have_none() -> None:

@@ -44,6 +44,7 @@ def run(day: int, speed: float = 40.0) -> StoredRun:
         commit=None,
         conditions="0123456789abcdef",
         values=({"tg_tps": speed, "ttft_ms.p99": 12.5}, {"tg_tps": speed + 0.25}),
+        tested="89abcdef01234567",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -149,3 +150,18 @@ def test_a_launch_has_a_value_for_every_gate_and_none_for_what_cannot_be() -> No
     assert values["tg_tps"] == 2.0
     assert values["ttft_ms.mean"] == values["ttft_ms.median"] == 15.0
     assert {key.partition(".")[0] for key in values} == {"tg_tps", "ttft_ms"}
+
+
+def test_a_step_to_another_level_tells_nothing_of_the_machine() -> None:
+    slow, fast = (math.log(30.0),), (math.log(40.0),)
+    by_itself = Past(baseline=fast, earlier=(fast, slow, slow))
+    changed = replace(by_itself, changed=frozenset({1}))
+    accepted = Past(baseline=slow, earlier=(fast, slow))
+
+    assert variances(by_itself, (), PRIOR).run > 0.01
+    assert variances(changed, (), PRIOR).run <= PRIOR.run_sd**2
+    assert variances(accepted, (), PRIOR).run <= PRIOR.run_sd**2
+    assert changed.levels == ((fast,), (slow, slow))
+    assert accepted.levels == ((fast,), (slow,))
+    assert Past(baseline=slow, earlier=(fast,), changed=frozenset({0})).levels == ((slow,), (fast,))
+    assert Past(baseline=slow, earlier=(fast,)).levels == ((slow, fast),)
