@@ -31,8 +31,8 @@ def comparable_runs(runs: Sequence[StoredRun], conditions: str) -> tuple[StoredR
 def past_runs(runs: Sequence[StoredRun]) -> tuple[PastRun, ...]:
     """Return stored runs, oldest first, as the judge takes them.
 
-    A run that was called changed, and that something else was under test in than in the one before, says so: its figures
-    tell nothing of how far the machine's own runs lie apart.
+    A run that was called changed, and that had something else under test than the one before, says so: its figures tell
+    nothing of how far the machine's own runs lie apart.
     """
     before = (None, *runs)
     return tuple(
