@@ -71,7 +71,7 @@ def simulate(
 def false_discoveries(
     noise: Noise, *, rule: Rule, runs: int, worlds: int, seed: int, changed: int
 ) -> tuple[float, float, float, float]:
-    """Run matrices in which so many of the cells are 5 % slower, adjusting after every look as the product does.
+    """Run matrices in which so many of the cells are 5 % slower, each to its own end, and adjust what they say.
 
     Returns the mean share of unchanged cells among those called changed, before and after adjusting, and the share of
     slower cells that are called regressed, before and after.
