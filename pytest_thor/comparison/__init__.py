@@ -1,0 +1,1 @@
+"""Finished measurements side by side: reports, baseline stores, published figures, by whatever word they differ in."""
