@@ -3,7 +3,8 @@
 The wheel holds the Python bindings and llama-bench, llama-server, llama-quantize and their kin. It is kept
 outside the clone, under a key of everything that shapes it: version, flags, compiler and processor.
 
-    python3 .ci/build_llama_cpp.py [--cuda-arch 110]
+    python3 .ci/build_llama_cpp.py [--cuda-arch 110] [--version 0.3.36]
+    python3 .ci/build_llama_cpp.py [--cuda-arch 110] [--version 0.3.36] --folder    # where the wheel is, or will be
 
 Standard library only: it runs before anything is installed.
 """
@@ -31,6 +32,7 @@ FLAGS = (
     "-DLLAMA_USE_PREBUILT_UI=OFF",  # else the build downloads a web page's files
     "-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib",  # the programs find their libraries wherever the wheel is installed
 )
+RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
 
@@ -38,17 +40,29 @@ def main() -> int:
     """Build, or find what was built before; the path goes to standard output, everything else to standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cuda-arch", default="", help="CUDA compute capability without the dot: 110 is Jetson Thor")
-    cuda_arch = parser.parse_args().cuda_arch
+    parser.add_argument("--version", default=VERSION, help=f"of llama-cpp-python; default {VERSION}")
+    parser.add_argument("--folder", action="store_true", help="build nothing; print the folder, whose name is the key")
+    given = parser.parse_args()
+    cuda_arch, release = given.cuda_arch, given.version or VERSION
+    if not (RELEASE.fullmatch(release) and re.fullmatch(r"[0-9;a-z-]*", cuda_arch)):
+        print(
+            f"{release!r} or {cuda_arch!r}: expected a version such as {VERSION} and digits such as 110",
+            file=sys.stderr,
+        )
+        return 2
     flags = [*FLAGS, *([f"-DCMAKE_CUDA_ARCHITECTURES={cuda_arch}", "-DGGML_CUDA=ON"] if cuda_arch else [])]
     environment = tool_environment()
     problem = missing_tool(cuda_arch, environment["PATH"])
     if problem:
         print(problem, file=sys.stderr)
         return 1
-    folder = cache_folder() / f"llama-cpp-python-{VERSION}-{key(flags, environment)}"
+    folder = cache_folder() / f"llama-cpp-python-{release}-{key(flags, environment)}"
+    if given.folder:
+        print(folder)
+        return 0
     wheel = next(folder.glob("*.whl"), None)
     if wheel is None:
-        wheel = build(folder, flags, environment)
+        wheel = build(folder, release, flags, environment)
     if wheel is None:
         return 1
     print(wheel)
@@ -104,14 +118,14 @@ def version(program: str | None) -> str:
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
 
 
-def build(folder: Path, flags: list[str], environment: dict[str, str]) -> Path | None:
+def build(folder: Path, release: str, flags: list[str], environment: dict[str, str]) -> Path | None:
     """Build into a temporary folder and move the whole into place, so that a half-built wheel is never found."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    print(f"Building llama.cpp (llama-cpp-python {VERSION}); this takes minutes, and only once.", file=sys.stderr)
+    print(f"Building llama.cpp (llama-cpp-python {release}); this takes minutes, and only once.", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         target = Path(temporary) / "wheel"
         command = [sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--no-cache-dir"]
-        command += ["--no-binary", "llama-cpp-python", "--wheel-dir", str(target), f"llama-cpp-python=={VERSION}"]
+        command += ["--no-binary", "llama-cpp-python", "--wheel-dir", str(target), f"llama-cpp-python=={release}"]
         arguments = " ".join([*flags, os.environ.get("CMAKE_ARGS", "")]).strip()
         process = subprocess.Popen(
             command,
