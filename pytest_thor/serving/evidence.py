@@ -8,11 +8,13 @@ from typing import Any
 
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.load import Load
-from pytest_thor.serving.metrics import count, failures, limits_of, summary
+from pytest_thor.serving.metrics import count, failures, limits_of, recorded_ms, summary
 from pytest_thor.serving.trace import Trace
 
 MANY_REQUESTS = 1000
 """Requests that are told one by one."""
+
+_TOLD_MS = ("queue_ms", "ttft_ms", "tpot_ms", "e2el_ms")
 
 DEFINITIONS = {
     "ttft_ms": "arrival of the first message with tokens − request sent",
@@ -99,11 +101,8 @@ def _told(trace: Trace, started_ns: int) -> dict[str, Any]:
         "index": trace.index,
         "outcome": trace.outcome,
         "cause": trace.fault.cause if trace.fault else None,
-        "sent_s": None if trace.sent_ns is None else (trace.sent_ns - started_ns) / 1e9,
-        "queue_ms": trace.queue_ms,
-        "ttft_ms": trace.ttft_ms,
-        "tpot_ms": trace.tpot_ms,
-        "e2el_ms": trace.e2el_ms,
+        "sent_s": None if trace.sent_ns is None else round((trace.sent_ns - started_ns) / 1e9, 6),
+        **{name: None if (value := getattr(trace, name)) is None else recorded_ms(name, value) for name in _TOLD_MS},
         "prompt_tokens": trace.prompt_tokens,
         "cached_tokens": trace.cached_tokens,
         "output_asked": trace.asked_output,

@@ -10,6 +10,9 @@ from itertools import chain
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.trace import Trace
 
+_US_DIGITS, _NS_DIGITS = 3, 6
+"""Decimals of a figure in ms."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -56,8 +59,8 @@ def count(traces: Sequence[Trace]) -> Counts:
 def latencies(traces: Sequence[Trace]) -> dict[str, tuple[float, ...]]:
     """Return the samples of each latency in ms, in the order of the traces; a metric without any is left out.
 
-    A failed request has none. One with another number of tokens than asked has no end-to-end latency, since that is
-    another request's.
+    They are as fine as the clock is true (:func:`recorded_ms`), and all else is made of them. A failed request has
+    none. One with another number of tokens than asked has no end-to-end latency, since that is another request's.
     """
     answered = [trace for trace in traces if trace.outcome != "failed"]
     right_length = [trace for trace in answered if trace.outcome in {"complete", "uncounted"}]
@@ -67,7 +70,16 @@ def latencies(traces: Sequence[Trace]) -> dict[str, tuple[float, ...]]:
         "itl_ms": tuple(chain.from_iterable(trace.itl_ms or () for trace in answered)),
         "e2el_ms": _known(trace.e2el_ms for trace in right_length),
     }
-    return {name: values for name, values in samples.items() if values}
+    return {name: tuple(recorded_ms(name, value) for value in values) for name, values in samples.items() if values}
+
+
+def recorded_ms(metric: str, value: float) -> float:
+    """Return a latency in ms as it is kept: to 1 µs, and a mean over many gaps (``tpot_ms``) to 1 ns.
+
+    An arrival is known no better than to 1 µs: the distance between the kernel's clock and ours is in it, and the
+    kernel's own work on a packet takes longer. What is not 0 stays so.
+    """
+    return round(value, _NS_DIGITS if metric == "tpot_ms" else _US_DIGITS) or value
 
 
 def throughputs(traces: Sequence[Trace], counts: Counts, *, duration_s: float, asked: Asked) -> dict[str, float]:

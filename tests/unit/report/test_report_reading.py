@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_thor.errors import ReportError
 from pytest_thor.report.document import write
 from pytest_thor.report.reading import parse, read
-from tests.unit.report.report_documents import cell, document, judged, regressed
+from tests.unit.report.report_documents import cell, document, judged, launch, regressed
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -26,6 +28,19 @@ def test_what_the_engine_really_said_survives_although_json_has_no_word_for_it(t
     write(report, tmp_path / "report.json")
 
     assert read(tmp_path).cells[0].metrics["tg_tps"].value == float("inf")
+
+
+@given(st.lists(st.floats(), max_size=3), st.text('[]\n\\",1 ', max_size=20))
+def test_many_samples_stand_on_one_line_and_nothing_else_is_touched(
+    tmp_path_factory: pytest.TempPathFactory, few: list[float], words: str
+) -> None:
+    many = [number / 7 for number in range(-20, 20)]
+    report = document(cell(reason=words, launches=[launch({"itl_ms": many, "ttft_ms": few}, log_tail=words)]))
+    path = tmp_path_factory.getbasetemp() / "many.json"
+    write(report, path)
+
+    assert f'"itl_ms": {json.dumps(many)}' in path.read_text()
+    assert read(path).model_dump_json() == report.model_dump_json()
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ def test_arrivals_are_stamped_between_the_servers_sending_and_the_end_of_the_run
     (request,) = result.evidence["per_request"]
     assert request["ttft_ms"] >= 50
     assert request["e2el_ms"] >= request["ttft_ms"] + 39
-    assert sum(result.samples["itl_ms"]) == pytest.approx(request["e2el_ms"] - request["ttft_ms"])
-    assert request["tpot_ms"] == pytest.approx((request["e2el_ms"] - request["ttft_ms"]) / 2)
+    assert sum(result.samples["itl_ms"]) == pytest.approx(request["e2el_ms"] - request["ttft_ms"], abs=0.002)
+    assert request["tpot_ms"] == pytest.approx((request["e2el_ms"] - request["ttft_ms"]) / 2, abs=0.0006)
 
 
 def test_a_request_says_what_the_contract_of_the_engines_asks_for(answer: Answer) -> None:
@@ -137,7 +137,7 @@ def test_requests_with_arrival_times_are_sent_then_and_not_before(answer: Answer
     result, _ = answer(SOUND, load=load)
     for request, arrival_s in zip(result.evidence["per_request"], arrivals_s, strict=True):
         assert request["sent_s"] >= arrival_s
-        assert request["queue_ms"] == pytest.approx((request["sent_s"] - arrival_s) * 1000)
+        assert request["queue_ms"] == pytest.approx((request["sent_s"] - arrival_s) * 1000, abs=0.002)
 
 
 def test_waiting_for_a_slot_is_queue_time_and_in_no_latency(answer: Answer) -> None:

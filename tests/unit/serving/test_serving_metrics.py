@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.exchange import Fault
-from pytest_thor.serving.metrics import count, failures, latencies, percentile, summary, throughputs
+from pytest_thor.serving.metrics import (
+    count,
+    failures,
+    latencies,
+    percentile,
+    recorded_ms,
+    summary,
+    throughputs,
+)
 from pytest_thor.serving.trace import Trace
 
 MS = 1_000_000
@@ -98,3 +106,18 @@ def test_a_summary_of_nothing_is_nothing() -> None:
     assert summary([1.0, 2.0, 4.0]) == pytest.approx(
         {"count": 3, "mean": 7 / 3, "median": 2, "p90": 3.6, "p95": 3.8, "p99": 3.96, "min": 1, "max": 4}
     )
+
+
+@given(st.floats(0, 1e7), st.sampled_from(["ttft_ms", "itl_ms", "e2el_ms", "tpot_ms"]))
+def test_a_latency_is_kept_to_a_microsecond_in_few_characters(value: float, metric: str) -> None:
+    kept = recorded_ms(metric, value)
+    assert abs(kept - value) <= 0.000501
+    assert (kept == 0) == (value == 0)
+    assert recorded_ms(metric, kept) == kept
+
+
+def test_samples_are_kept_as_finely_as_the_clock_is_true() -> None:
+    odd = replace(COMPLETE, token_ns=(1055 * MS + 123_456, 1075 * MS + 123_999, 1135 * MS + 1), token_counts=(1, 1, 2))
+    assert latencies([odd]) == {
+        "ttft_ms": (50.123,), "tpot_ms": (26.625515,), "itl_ms": (20.001, 29.938, 29.938), "e2el_ms": (130.0,),
+    }  # fmt: skip
