@@ -83,16 +83,23 @@ def more(text: str) -> list[str]:
 
 def run(command: list[str]) -> int:
     """Run a command that hears the signals which this process gets; return its exit status."""
-    # A session of its own: Ctrl-C in a terminal would reach it twice otherwise, and the second one cuts the report.
-    process = subprocess.Popen(command, start_new_session=True)
+    started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def pass_on(number: int, _frame: object) -> None:
-        if process.poll() is None:
-            process.send_signal(number)
+        if not started:
+            early.append(number)
+        elif started[0].poll() is None:
+            started[0].send_signal(number)
 
+    # Before the start, so that the command ignores none of them, whatever this process has inherited.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
-    return process.wait()
+    # A session of its own: Ctrl-C in a terminal would reach it twice otherwise, and the second one cuts the report.
+    started.append(subprocess.Popen(command, start_new_session=True))
+    for number in early:
+        started[0].send_signal(number)
+    return started[0].wait()
 
 
 def tell(name: str, value: str) -> None:
