@@ -12,8 +12,11 @@ from pytest_thor.errors import ThorError
 
 SUBCOMMANDS: dict[str, str] = {
     "baseline": "Show, accept, prune and compare stored baselines.",
+    "compare": "Show reports, builds, devices, quants or engines side by side.",
     "doctor": "Say what this machine is, what is ready, and what would spoil a measurement.",
     "import": "Read figures that others published, and say which cannot be believed.",
+    "merge": "Join the reports of shards into one, with the exit status of all.",
+    "models": "List the models under the roots: what uses them, what fits, and a matrix to start from.",
     "report": "Render a finished run again: Markdown, comments, tables and exports.",
 }
 """Every subcommand with one line of help; ``baseline`` is ``command`` in ``pytest_thor/command/baseline.py``."""
@@ -47,8 +50,8 @@ class _Group(click.Group):
 
 
 def _module(name: str) -> str:
-    """Return the module of a subcommand: ``import`` is a word of Python's, so that its module is ``import_``."""
-    return f"{name}_" if iskeyword(name) else name
+    """Return the module of a subcommand: ``import`` is a word of Python's, and no file here is called ``models``."""
+    return f"{name}_" if iskeyword(name) or name == "models" else name
 
 
 def _end(error: ThorError) -> NoReturn:

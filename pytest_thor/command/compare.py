@@ -71,8 +71,9 @@ def _reference(matched: Matched, name: str | None, by: By) -> str:
             raise ReportError("the sides hold no cell; there is nothing to compare")
         return matched.columns[0]
     if name not in matched.columns:
-        near = difflib.get_close_matches(name, matched.columns, n=1)
-        known = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(matched.columns)}"
+        columns = [one_line(column) for column in matched.columns]
+        near = difflib.get_close_matches(name, columns, n=1)
+        known = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(columns)}"
         raise ReportError(f"--reference {name}: no {by} of that name; {known}")
     return name
 
