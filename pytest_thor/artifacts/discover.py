@@ -34,6 +34,25 @@ def resolve(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolu
     raise ArtifactMissing(f"no {what} at {looked}{advice}")
 
 
+def claimants(reference: ArtifactReference, roots: Sequence[Path]) -> tuple[Path, ...]:
+    """Return every place that has the files of ``reference``, the one that :func:`resolve` takes first.
+
+    Several are there where two roots have one relative path, or a folder has a model both whole and in shards.
+
+    Raises:
+        ArtifactError: as of :func:`resolve`, except that nothing may be found.
+    """
+    found: list[Path] = []
+    for candidate in _candidates(reference, roots, allow_absolute=True):
+        places: tuple[Path | None, ...]
+        if reference.format == "hf":
+            places = (_directory(candidate),)
+        else:
+            places = (_gguf_file(candidate), _first_shard(candidate))
+        found.extend(place for place in places if place is not None)
+    return tuple(dict.fromkeys(found))
+
+
 def _candidates(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolute: bool) -> list[Path]:
     location = reference.location
     if reference.format == "synthetic":

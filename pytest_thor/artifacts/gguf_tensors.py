@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from pytest_thor.artifacts.gguf_bytes import HeaderBytes, shown
 from pytest_thor.artifacts.gguf_types import GGML_TYPES
@@ -42,10 +43,20 @@ def read_tensors(source: HeaderBytes, count: int, alignment: int) -> tuple[GgufT
         if times > 1:
             raise source.invalid(f"the tensor {shown(name)} is listed {times} times")
     data_start = -(-source.position // alignment) * alignment
-    return _placed(source, [replace(tensor, offset=data_start + tensor.offset) for tensor in listed])
+    return _placed(source, [row._replace(offset=data_start + row.offset) for row in listed])
 
 
-def _read_row(source: HeaderBytes, which: str, alignment: int) -> GgufTensor:
+class _Row(NamedTuple):
+    """A tensor as the table has it; its size is 0 where its type is not known."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    offset: int
+    size_bytes: int
+
+
+def _read_row(source: HeaderBytes, which: str, alignment: int) -> _Row:
     """Read one entry; its size is that of its type, or 0 where the type is unknown."""
     start = source.position
     name = source.text(MAX_NAME_BYTES, f"the name of tensor {which}")
@@ -68,7 +79,7 @@ def _read_row(source: HeaderBytes, which: str, alignment: int) -> GgufTensor:
             f"found {shape[0]}",
             at=start,
         )
-    return GgufTensor(
+    return _Row(
         name=name,
         shape=shape,
         type=known.name if known else f"{_UNKNOWN}{number}",
@@ -77,7 +88,7 @@ def _read_row(source: HeaderBytes, which: str, alignment: int) -> GgufTensor:
     )
 
 
-def _placed(source: HeaderBytes, tensors: list[GgufTensor]) -> tuple[GgufTensor, ...]:
+def _placed(source: HeaderBytes, tensors: list[_Row]) -> tuple[GgufTensor, ...]:
     """Make sure that the tensors lie within the file and beside one another.
 
     One of an unknown type is given the room up to the next, so that the quants of a new llama.cpp can be measured
@@ -98,4 +109,7 @@ def _placed(source: HeaderBytes, tensors: list[GgufTensor]) -> tuple[GgufTensor,
         if end > limit:
             raise source.invalid(f"the tensor {shown(tensor.name)} reaches over the start of the next one", at=limit)
         sizes[tensor.name] = size
-    return tuple(replace(tensor, size_bytes=sizes[tensor.name]) for tensor in tensors)
+    return tuple(
+        GgufTensor(name=row.name, shape=row.shape, type=row.type, offset=row.offset, size_bytes=sizes[row.name])
+        for row in tensors
+    )
