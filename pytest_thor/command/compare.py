@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -54,15 +57,39 @@ def command(
     Each SIDE is a report.json or its folder, a baseline store, or a file of pytest-thor import, as PATH or NAME=PATH.
     With one SIDE its own quants (or --by) are compared. Nothing gates here. Exit status: 0; 1 where nothing compares.
     """
+    with _uncollected():
+        found = comparison_of(sides, by, reference=reference, metrics=metrics, pattern=pattern)
+        _show(*found, "json" if as_json else form, output)
+    if not found[0].rows:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from walking large reports again and again, of which nothing is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def comparison_of(
+    sides: Sequence[str], by: By | None, *, reference: str | None, metrics: Sequence[str], pattern: str
+) -> tuple[Comparison, tuple[Source, ...]]:
+    """Read the sides and compare them; reports where there are several and no word is named, else quants.
+
+    Raises:
+        ThorError: a side cannot be read, or there is no such reference.
+    """
     sources = read_sources(sides)
     chosen: By = by or ("report" if len(sources) > 1 else "quant")
     names = [source.name for source in sources] if chosen == "report" else []
     subjects = [each for source in sources for each in source.subjects if pattern in each.id]
     matched = match(subjects, chosen, columns=names)
-    comparison = contrast(matched, chosen, reference=_reference(matched, reference, chosen), metrics=metrics)
-    _show(comparison, sources, "json" if as_json else form, output)
-    if not comparison.rows:
-        raise SystemExit(1)
+    return contrast(matched, chosen, reference=_reference(matched, reference, chosen), metrics=metrics), sources
 
 
 def _reference(matched: Matched, name: str | None, by: By) -> str:
@@ -104,7 +131,11 @@ def _draw(made: Page, console: Console) -> None:
     for sheet in made.sheets:
         table = Table(title=Text(one_line(sheet.title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in sheet.columns:
-            table.add_column(Text(one_line(column.title)), justify="right" if column.right else "left")
+            title = Text(one_line(column.title))
+            if column.right:
+                table.add_column(title, justify="right", no_wrap=True)
+            else:
+                table.add_column(title, overflow="fold")
         for row in sheet.rows:
             table.add_row(*(Text(one_line(text)) for text in row))
         console.print(table)
