@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes | bytearray) -> None:
     """Replace ``path`` with ``content`` in one step, making its folder where needed.
 
     Raises:

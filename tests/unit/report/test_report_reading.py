@@ -23,6 +23,11 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert read(tmp_path) == report
 
 
+def test_a_report_without_cells_is_one(tmp_path: Path) -> None:
+    write(document(), tmp_path / "report.json")
+    assert read(tmp_path) == document()
+
+
 def test_what_the_engine_really_said_survives_although_json_has_no_word_for_it(tmp_path: Path) -> None:
     report = document(cell(metrics={"tg_tps": judged(float("inf"))}))
     write(report, tmp_path / "report.json")
@@ -31,7 +36,7 @@ def test_what_the_engine_really_said_survives_although_json_has_no_word_for_it(t
 
 
 @given(st.lists(st.floats(), max_size=3), st.text('[]\n\\",1 ', max_size=20))
-def test_many_samples_stand_on_one_line_and_nothing_else_is_touched(
+def test_samples_stand_on_one_line_and_nothing_else_is_touched(
     tmp_path_factory: pytest.TempPathFactory, few: list[float], words: str
 ) -> None:
     many = [number / 7 for number in range(-20, 20)]
