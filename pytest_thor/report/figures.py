@@ -1,11 +1,12 @@
-"""A metric's figures as a reader sees them; what is not known is empty."""
+"""Figures as a reader sees them; what is not known is empty."""
 
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
-from pytest_thor.report.document import MetricRecord
-from pytest_thor.units import format_percent, format_quantity
+from pytest_thor.report.document import EngineRecord, MetricRecord, ReportDocument
+from pytest_thor.units import format_duration, format_percent, format_quantity
 
 
 def shown_value(metric: MetricRecord) -> str:
@@ -35,6 +36,21 @@ def shown_interval(low: float | None, high: float | None) -> str:
 def shown_share(fraction: float | None) -> str:
     """Return a share: ``3.0 %``."""
     return "" if fraction is None else format_percent(fraction)
+
+
+def shown_run_time(document: ReportDocument) -> str:
+    """Return how long the run took: ``1 h 03 min``."""
+    try:
+        started, finished = (datetime.fromisoformat(at) for at in (document.started_at, document.finished_at))
+        return format_duration((finished - started).total_seconds())
+    except (ValueError, TypeError):  # not a time, or one with a zone and one without
+        return ""
+
+
+def shown_build(engine: EngineRecord) -> str:
+    """Return an engine with its build: ``llama-bench b7000 (abcdef0)``."""
+    commit = f"({engine.commit})" if engine.commit else None
+    return " ".join(part for part in (engine.name, engine.version, commit) if part)
 
 
 def first_paragraph(reason: str) -> tuple[str, str]:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import groupby
 
 from pytest_thor.report import gfm
 from pytest_thor.report.budget import Budget
 from pytest_thor.report.cell_block import OVERVIEW_HEAD, cell_block, overview_row
 from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
-from pytest_thor.report.figures import shown_interval
+from pytest_thor.report.figures import shown_interval, shown_run_time
 from pytest_thor.report.ranking import WORDS, sign, wants_attention, word, worst_first
-from pytest_thor.units import counted, format_duration, format_percent
+from pytest_thor.units import counted, format_percent
 
 STEP_SUMMARY_BYTES = 1024 * 1024
 """What one step may write to ``$GITHUB_STEP_SUMMARY``; GitHub shows nothing of a larger one."""
@@ -90,7 +89,7 @@ def _head(document: ReportDocument) -> str:
         counted(len(document.cells), "cell"),
         _clipped(document.environment.device),
         _clipped(document.environment.power_mode or ""),
-        _duration(document),
+        shown_run_time(document),
         *(_build(engine) for engine in document.environment.engines[:_NAMES]),
     ]
     title = ", ".join(_clipped(matrix.name) for matrix in document.matrix[:_NAMES])
@@ -162,14 +161,6 @@ def _tell_left_out(budget: Budget, left_out: int) -> None:
 def _build(engine: EngineRecord) -> str:
     build = " ".join(part for part in (engine.version, engine.commit and f"({engine.commit})") if part)
     return f"{_clipped(engine.name)} {_clipped(build)}".strip()
-
-
-def _duration(document: ReportDocument) -> str:
-    try:
-        started, finished = (datetime.fromisoformat(at) for at in (document.started_at, document.finished_at))
-        return format_duration((finished - started).total_seconds())
-    except (ValueError, TypeError):  # not a time, or one with a zone and one without
-        return ""
 
 
 def _clipped(name: str) -> str:

@@ -50,6 +50,12 @@ def judged(record: CellRecord) -> dict[str, MetricRecord]:
     return dict(sorted(metrics.items(), key=lambda item: (_RANK[str(item[1].verdict)], -_harm(item[1]))))
 
 
+def deciding(record: CellRecord) -> tuple[str, MetricRecord | None]:
+    """Return the worst judged metric, else the first there is; no name and None where nothing was measured."""
+    metrics = judged(record) or record.metrics
+    return next(iter(metrics.items()), ("", None))
+
+
 def worst_first(cells: Iterable[CellRecord]) -> list[CellRecord]:
     """Return the cells by their word, within it by how many thresholds the worst metric lost, else as they came."""
     return sorted(cells, key=lambda record: (_place(record), -_worst_harm(record)))
