@@ -19,6 +19,7 @@ from typing import IO
 import psutil
 
 from pytest_thor.engines.process import Ending, read_ending, start, stop
+from pytest_thor.redaction import redacted
 
 LOG_BYTES = 8192
 """How much of the log's end is shown."""
@@ -90,12 +91,15 @@ class Background:
         return []
 
     def printed(self, limit_bytes: int = LOG_BYTES) -> str:
-        """Return the end of what it printed on both streams (64 KiB at most), from the beginning of a line."""
+        """Return the end of what it printed on both streams (64 KiB at most), from the beginning of a line.
+
+        What the environment keeps secret is left out.
+        """
         kept = self._end_of_log()
         data = kept[-limit_bytes:]
         if len(data) < len(kept):
             data = data.partition(b"\n")[2] or data
-        return data.decode("utf-8", errors="replace").rstrip()
+        return redacted(data.decode("utf-8", errors="replace").rstrip())
 
     def _end_of_log(self) -> bytes:
         size = os.fstat(self._log.fileno()).st_size

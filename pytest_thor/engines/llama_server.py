@@ -23,6 +23,7 @@ from pytest_thor.engines.serving_engine import ModelFacts, ReadModel, Served, re
 from pytest_thor.engines.version import parse_version
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.redaction import names_a_secret
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.target import Target
 from pytest_thor.serving.vllm_result import ServerCount
@@ -139,7 +140,11 @@ def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
         printed, ending = run_briefly([str(path), "--version"])
         version, commit = parse_version(printed) if ending.ok else (None, None)
     # Variables that llama-server reads: each is a setting that the matrix does not show.
-    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith("LLAMA_ARG_")}
+    variables = {
+        name: "***" if names_a_secret(name) else value
+        for name, value in sorted(os.environ.items())
+        if name.startswith("LLAMA_ARG_")
+    }
     build = EngineBuild(
         name="llama-server",
         path=str(path),

@@ -1,8 +1,10 @@
-"""The end of what an engine printed, in bounded memory."""
+"""The end of what an engine printed, in bounded memory and without what the environment keeps secret."""
 
 from __future__ import annotations
 
 from collections import deque
+
+from pytest_thor.redaction import redacted
 
 
 class LogTail:
@@ -15,7 +17,8 @@ class LogTail:
 
     def add(self, line: str) -> None:
         """Append a line; the oldest ones make room, and a longer one loses its beginning."""
-        line = line[-self._limit :]
+        if len(line) > self._limit:
+            line = redacted(line)[-self._limit :]
         self._lines.append(line)
         self._size += len(line) + 1
         while self._size > self._limit + 1:
@@ -24,7 +27,7 @@ class LogTail:
     @property
     def last(self) -> str | None:
         """The last line that says something, or None."""
-        return next((line.strip() for line in reversed(self._lines) if line.strip()), None)
+        return next((redacted(line.strip()) for line in reversed(self._lines) if line.strip()), None)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines)
+        return redacted("\n".join(self._lines))

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import filelock
 
+from pytest_thor.redaction import redacted
+
 _PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - shared by every user of the machine on purpose
 
 
@@ -71,7 +73,7 @@ def _myself() -> dict[str, object]:
     return {
         "pid": os.getpid(),
         "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv)[:500],
+        "command": redacted(" ".join(sys.argv))[:500],
     }
 
 
