@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import click
 from rich import box
@@ -131,11 +131,8 @@ def _draw(made: Page, console: Console) -> None:
     for sheet in made.sheets:
         table = Table(title=Text(one_line(sheet.title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in sheet.columns:
-            title = Text(one_line(column.title))
-            if column.right:
-                table.add_column(title, justify="right", no_wrap=True)
-            else:
-                table.add_column(title, overflow="fold")
+            justify: Literal["left", "right"] = "right" if column.right else "left"
+            table.add_column(Text(one_line(column.title)), justify=justify, overflow="fold")
         for row in sheet.rows:
             table.add_row(*(Text(one_line(text)) for text in row))
         console.print(table)
