@@ -35,7 +35,8 @@ class Contrast:
     """One metric of one cell beside the reference's, both in its unit; None is "not known".
 
     ``change`` and its interval are relative to the reference and signed as the figure moved (−0.05 is 5 % lower).
-    ``verdict`` is None where nobody can tell: one side has no launches. ``reason`` says why there is no change, or what
+    ``verdict`` is None where nobody can tell: one side has no launches; and of the reference itself, unless that is
+    invalid. ``reason`` says why there is no change, or what
     the judge says of it.
     """
 
@@ -262,6 +263,8 @@ def _with_reference(
             better=each.better,
             value=_value(row.subjects[reference], key),
             reference=_value(row.subjects[reference], key),
+            verdict=Verdict.INVALID if row.subjects[reference].doubt else None,
+            reason=row.subjects[reference].doubt or "",
         )
         for key, each in held.items()
     }

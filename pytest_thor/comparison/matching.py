@@ -101,13 +101,18 @@ def _grouped(
             found.setdefault(key(subject), []).append(subject)
         waiting = []
         for together in found.values():
-            columns = {column_of(subject): subject for subject in together}
-            if len(columns) == 1:
+            by_column: dict[str, list[Subject]] = {}
+            for subject in together:
+                by_column.setdefault(column_of(subject), []).append(subject)
+            if len(by_column) == 1:
                 waiting += together
-            elif len(columns) == len(together):
-                groups.append(columns)
+                continue
+            twice += [subject for several in by_column.values() if len(several) > 1 for subject in several]
+            single = {column: several[0] for column, several in by_column.items() if len(several) == 1}
+            if len(single) > 1:
+                groups.append(single)
             else:
-                twice += together
+                waiting += single.values()
     return groups, twice, waiting
 
 

@@ -17,6 +17,7 @@ from pytest_thor.report.document import CellRecord, LaunchRecord
 from pytest_thor.report.figures import first_paragraph
 
 _REASON_CHARS = 200
+_WORK = "workload."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,9 @@ def of_entry(entry: BaselineEntry, *, source: str) -> Subject:
         kind=cast("Kind", words["kind"]),
         device=entry.device,
         build=", ".join(sorted(builds)),
+        parameters={
+            name.removeprefix(_WORK): value for name, value in entry.fingerprint.must_match if name.startswith(_WORK)
+        },
         samples=entry.samples,
         values={
             plain.metric: Stated(value=plain.value, unit=plain.unit, better=plain.better)

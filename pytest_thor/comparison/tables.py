@@ -20,6 +20,7 @@ SCHEMA = "pytest-thor/comparison/1"
 _INTERVAL = f"{SHOWN_LEVEL:.0%} interval".replace("%", " %")
 _VERSIONS = frozenset({"report", "build"})
 _METRICS_ABREAST = 4
+_NO_CHANGE = frozenset({Verdict.INVALID, Verdict.INCOMPARABLE})
 _UNTOLD = frozenset({Verdict.REGRESSED, Verdict.IMPROVED, Verdict.UNCHANGED, Verdict.INCONCLUSIVE})
 
 
@@ -100,9 +101,24 @@ def _said(comparison: Comparison, sources: Sequence[Source]) -> Iterator[str]:
 
 
 def _lists(comparison: Comparison) -> Iterator[Enumeration]:
+    without = [
+        f"{column}: {each.row.subjects[column].id}: {each.row.subjects[column].doubt or contrast.reason}"
+        for each in comparison.rows
+        for column, metrics in each.by_column.items()
+        for contrast in metrics.values()
+        if contrast.verdict in _NO_CHANGE and (each.row.subjects[column].doubt or not _of_reference(comparison, each))
+    ]
+    if without:
+        told = tuple(dict.fromkeys(without))
+        yield Enumeration(title=f"Shown without a change: {counted(len(told), 'cell')}", lines=told)
     if comparison.left_out:
         lines = [f"{each.column}: {each.subject.id}: {each.why}" for each in comparison.left_out]
         yield Enumeration(title=f"Not compared: {counted(len(lines), 'cell')}", lines=tuple(lines))
+
+
+def _of_reference(comparison: Comparison, each: Contrasts) -> bool:
+    """Tell whether it is the reference that is not to be believed; that is said once."""
+    return each.row.subjects[comparison.reference].doubt is not None
 
 
 def _is_listed(comparison: Comparison) -> bool:
@@ -180,7 +196,7 @@ def _pair(metrics: Mapping[str, Contrast], key: str, comparison: Comparison, *, 
     if contrast is None:
         return ["", ""]
     value = shown_quantity(contrast.value, contrast.unit)
-    if is_reference:
+    if is_reference and contrast.verdict is None:
         return [value, "100 %" if value else ""]
     if contrast.change is None:
         return [value, str(contrast.verdict or "")]

@@ -76,6 +76,14 @@ def test_a_store_stands_beside_a_report(tmp_path: Path, sides: tuple[Path, Path]
     assert row["columns"]["baselines"]["launches"] == 3
 
 
+def test_a_store_stands_beside_published_figures_by_the_work_that_its_fingerprint_names(tmp_path: Path) -> None:
+    stored = measured(conditions={"workload.n_gen": 128})
+    store.save_entry(tmp_path / "baselines", entry_of(stored, accepted_at="2025-12-01T00:00:00.000+00:00"))
+    theirs = report(tmp_path / "theirs", published(speed=50.0, parameters={"n_gen": 128}))
+
+    assert "+25.0 %" in run(tmp_path / "baselines", theirs).stdout
+
+
 def test_a_corrupt_store_is_refused_with_its_file(tmp_path: Path, sides: tuple[Path, Path]) -> None:
     entry = entry_of(measured(), accepted_at="2025-12-01T00:00:00.000+00:00")
     store.save_entry(tmp_path / "baselines", entry).write_text("{", encoding="utf-8")

@@ -109,6 +109,27 @@ def test_a_published_side_says_that_it_is_and_shows_its_percent_alone() -> None:
     assert alone.rows[0][6] == ""
 
 
+def test_an_invalid_reference_is_marked_and_its_reason_is_told_once() -> None:
+    bad = measured(quant="Q4_0", verdict="invalid", reason="Faster than the memory.")
+    made = page(*compared(of_report(document(bad, measured(quant="Q8_0")), name="a"), by="quant", reference="Q4_0"))
+
+    (sheet,) = made.sheets
+    assert [row[-1] for row in sheet.rows] == ["invalid", "invalid"]
+    assert [listed.lines for listed in made.lists] == [
+        ("Q4_0: qwen3-8b-Q4_0-llama.cpp-tg128: Faster than the memory.",)
+    ]
+
+
+def test_other_work_is_shown_without_a_change_and_with_the_reason() -> None:
+    sides = [of_report(document(measured(conditions={"workload.n_gen": n_gen})), name=f"{n_gen}") for n_gen in (1, 2)]
+    made = page(*compared(*sides))
+
+    (row,) = made.sheets[0].rows
+    assert row[0].endswith("incomparable")
+    assert row[3:7] == ("40.00 tok/s", "40.00 tok/s", "", "")
+    assert "workload.n gen: 1 → 2" in made.lists[0].lines[0].replace("n_gen", "n gen")
+
+
 def test_nothing_in_common_is_said() -> None:
     made = page(*compared(of_report(document(measured("tg1")), name="a"), of_report(document(measured()), name="b")))
 

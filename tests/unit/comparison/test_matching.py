@@ -91,7 +91,18 @@ def test_the_same_cell_twice_in_one_column_is_listed_not_chosen() -> None:
     found = matched("report", a=[measured(), measured(speeds=[1.0])], b=[measured()])
 
     assert not found.rows
-    assert {each.why for each in found.left_out} == {"is there more than once"}
+    assert [(each.column, each.why) for each in found.left_out] == [
+        ("a", "is there more than once"),
+        ("a", "is there more than once"),
+        ("b", "has no counterpart"),
+    ]
+
+
+def test_what_is_there_twice_in_one_column_takes_nothing_from_the_others() -> None:
+    found = matched("report", a=[measured()], b=[measured(), measured(speeds=[1.0])], c=[measured()])
+
+    assert [set(row) for row in rows(found)] == [{"a", "c"}]
+    assert [each.column for each in found.left_out] == ["b", "b"]
 
 
 def test_a_published_cell_stands_beside_the_same_model_quant_and_workload_whatever_its_names() -> None:
