@@ -11,6 +11,7 @@ from pytest_thor.errors import ReportError
 from pytest_thor.files import atomic_write
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.exports import action_benchmark, bencher, long_csv
+from pytest_thor.report.html.page import render as html
 from pytest_thor.report.llama_bench_sql import llama_bench_sql, llama_bench_sqlite
 from pytest_thor.report.llama_bench_table import llama_bench_table
 from pytest_thor.report.markdown import comment, markdown
@@ -36,6 +37,7 @@ class Format:
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "markdown": Format(file="report.md", render=markdown, help="the whole report in Markdown"),
+        "html": Format(file="report.html", render=html, help="the whole report as one page with pictures"),
         "comment": Format(file="comment.md", render=comment, help="a pull-request comment below 64 KB"),
         "llama-bench": Format(file="llama-bench.md", render=llama_bench_table, help="the table of llama-bench"),
         "vllm": Format(file="vllm-bench-serve.txt", render=vllm_blocks, help="the blocks of vllm bench serve"),

@@ -1,4 +1,4 @@
-"""What a finished run leaves beside report.json: report.md, the exports asked for, and what GitHub Actions shows."""
+"""What a finished run leaves beside report.json: report.md, report.html, the exports, and what GitHub Actions shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def publish(document: ReportDocument, *, folder: Path, formats: Iterable[str], e
     Raises:
         ReportError: a file cannot be written.
     """
-    write_outputs(document, folder, ["markdown", *formats])
+    write_outputs(document, folder, ["markdown", "html", *formats])
     if environ.get("GITHUB_ACTIONS") != "true":
         return []
     if environ.get("GITHUB_STEP_SUMMARY"):

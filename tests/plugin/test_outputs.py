@@ -1,4 +1,4 @@
-"""What a run leaves beside report.json: report.md, exports, JUnit properties, and what GitHub Actions shows."""
+"""What a run leaves beside report.json: report.md and report.html, exports, JUnit properties, and GitHub Actions' own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from tests.plugin.project import SLOW_TG16, TG16, Project
 
 
-def test_every_run_leaves_markdown_and_the_exports_that_were_asked_for(project: Project) -> None:
+def test_every_run_leaves_markdown_a_page_and_the_exports_that_were_asked_for(project: Project) -> None:
     result = project.run("--thor-export=csv", "--thor-export=sqlite")
 
     assert result.ret == 0
     assert {path.name for path in (project.root / "thor-report").iterdir()} == {
-        *("journal.jsonl", "report.json", "report.md", "samples.csv", "llama-bench.sqlite")
+        *("journal.jsonl", "report.json", "report.md", "report.html", "samples.csv", "llama-bench.sqlite")
     }
     assert TG16 in (project.root / "thor-report" / "report.md").read_text(encoding="utf-8")
 

@@ -41,7 +41,7 @@ def test_an_empty_report_can_be_written_in_every_format(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ReportError, match="'pdf' is no format of a report: expected one of markdown, comment"):
+    with pytest.raises(ReportError, match="'pdf' is no format of a report: expected one of markdown, html, comment"):
         write_outputs(document(), Path("nowhere"), ["pdf"])
 
 

@@ -13,7 +13,7 @@ def test_at_a_desk_there_are_files_and_nothing_is_said(tmp_path: Path) -> None:
     elsewhere = {"GITHUB_STEP_SUMMARY": str(summary)}  # set, but this is no run of GitHub's
 
     assert publish(document(regressed()), folder=tmp_path / "out", formats=["csv"], environ=elsewhere) == []
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "samples.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "report.md", "samples.csv"]
     assert not summary.exists()
 
 

@@ -13,4 +13,4 @@ pictures.follow();
 window.addEventListener("beforeprint", () => table.growAll());
 const named = /^#cell-(\d+)$/.exec(location.hash);
 if (named) table.reveal(Number(named[1]));
-drawn.then(() => { document.documentElement.dataset.ready = "true"; });
+drawn.then(() => requestAnimationFrame(() => { performance.mark("drawn"); document.documentElement.dataset.ready = "true"; }));
