@@ -1,4 +1,4 @@
-"""What a run leaves beside report.json: report.md and report.html, exports, JUnit properties, and GitHub Actions' own."""
+"""What a run leaves beside report.json: report.md, report.html, exports, JUnit properties, and GitHub Actions' own."""
 
 from __future__ import annotations
 
