@@ -97,8 +97,8 @@ def run(command: list[str]) -> int:
         signal.signal(number, pass_on)
     # A session of its own: Ctrl-C in a terminal would reach it twice otherwise, and the second one cuts the report.
     started.append(subprocess.Popen(command, start_new_session=True))
-    for number in early:
-        started[0].send_signal(number)
+    for waiting in early:
+        started[0].send_signal(waiting)
     return started[0].wait()
 
 
