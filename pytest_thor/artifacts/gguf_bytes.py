@@ -15,7 +15,7 @@ MAX_HEADER_BYTES = 256 << 20  # the largest known headers (262k tokens with scor
 MAX_ARRAY_STRINGS = 8 << 20  # over all arrays of a header: 30 times the largest vocabularies with their merges
 MAX_KEY_BYTES = 65535  # by the GGUF specification
 KEPT_STRING_BYTES = 1024  # longer ones are chat templates and licences, which nobody here asks for
-_FIRST_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
 _SHORT_BYTES = 64 << 10  # shorter arrays are walked as fast as they are compared
 _LONG_BYTES = 16 << 20
 _REMEMBERED = 8
@@ -67,7 +67,7 @@ class HeaderBytes:
         self.size_bytes = size_bytes
         self.position = 0
         self._file = file
-        self._data = b""
+        self._data = bytearray()
         self._strings_left = MAX_ARRAY_STRINGS
 
     def invalid(self, message: str, *, at: int | None = None) -> ArtifactInvalid:
@@ -94,7 +94,7 @@ class HeaderBytes:
             )
         if end > MAX_HEADER_BYTES:
             raise self.invalid(f"{what} ({count} bytes) goes beyond the {MAX_HEADER_BYTES} bytes a header may take")
-        wanted = min(max(end, 2 * len(self._data), _FIRST_READ_BYTES), self.size_bytes, MAX_HEADER_BYTES)
+        wanted = min(max(end, len(self._data) + _READ_BYTES), self.size_bytes, MAX_HEADER_BYTES)
         self._data += self._file.read(wanted - len(self._data))
         if end > len(self._data):
             raise self.invalid(f"the file became shorter while it was read: expected {what} ({count} bytes)")
@@ -103,7 +103,7 @@ class HeaderBytes:
         """Return the next ``count`` bytes."""
         self.require(count, what)
         start, self.position = self.position, self.position + count
-        return self._data[start : self.position]
+        return bytes(self._data[start : self.position])
 
     def u32(self, what: str) -> int:
         """Return the next unsigned 32-bit number."""
@@ -112,6 +112,10 @@ class HeaderBytes:
     def u64(self, what: str) -> int:
         """Return the next unsigned 64-bit number."""
         return int(_U64.unpack(self.take(8, what))[0])
+
+    def numbers(self, layout: struct.Struct, what: str) -> tuple[int, ...]:
+        """Return the next numbers of a layout of whole numbers."""
+        return layout.unpack(self.take(layout.size, what))
 
     def text(self, limit_bytes: int, what: str) -> str:
         """Return the next string, which has to be UTF-8 of at most ``limit_bytes``."""
@@ -225,7 +229,7 @@ class HeaderBytes:
 
     def _remember(self, count: int, start: int) -> None:
         if _SHORT_BYTES <= self.position - start <= _LONG_BYTES:
-            _WALKED.remember(count, self._data[start : self.position])
+            _WALKED.remember(count, bytes(self._data[start : self.position]))
 
 
 def shown(name: str) -> str:

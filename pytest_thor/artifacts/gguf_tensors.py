@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
+from struct import Struct
 from typing import NamedTuple
 
 from pytest_thor.artifacts.gguf_bytes import HeaderBytes, shown
@@ -13,6 +14,7 @@ from pytest_thor.artifacts.gguf_types import GGML_TYPES
 
 MAX_DIMENSIONS = 4
 MAX_NAME_BYTES = 63  # as ggml has it
+_PLACES = {dimensions: Struct(f"<{dimensions}QIQ") for dimensions in range(1, MAX_DIMENSIONS + 1)}
 _UNKNOWN = "type-"  # a tensor type that is newer than the table here
 
 
@@ -64,12 +66,11 @@ def _read_row(source: HeaderBytes, which: str, alignment: int) -> _Row:
     dimensions = source.u32(f"the number of dimensions of {label}")
     if not 1 <= dimensions <= MAX_DIMENSIONS:
         raise source.invalid(f"expected 1 to {MAX_DIMENSIONS} dimensions of {label}, found {dimensions}", at=start)
-    shape = tuple(source.u64(f"a dimension of {label}") for _ in range(dimensions))
+    *shape_found, number, offset = source.numbers(_PLACES[dimensions], f"the shape, type and offset of {label}")
+    shape = tuple(shape_found)
     elements = math.prod(shape)
     if max(shape) >= 2**63 or elements >= 2**63:
         raise source.invalid(f"{label} claims the shape {shape}, more than can be counted", at=start)
-    number = source.u32(f"the type of {label}")
-    offset = source.u64(f"the offset of {label}")
     if offset % alignment:
         raise source.invalid(f"expected {label} at a multiple of {alignment} bytes, found {offset}", at=start)
     known = GGML_TYPES.get(number)

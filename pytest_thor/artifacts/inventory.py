@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pytest_thor.artifacts.gguf_model import SHARD_NAME, shard_paths
 from pytest_thor.errors import ArtifactError
 
 _UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".aria2", ".tmp", ".download")
+_READERS = 2
 _WEIGHTS = (".gguf", ".safetensors")
 
 
@@ -44,18 +46,11 @@ class Inventory:
 class _Walk:
     """The state of one walk; ``seen`` are folders by device and number, so that no loop of links is walked twice."""
 
-    on_progress: Callable[[int, Path], None] | None
     seen: set[tuple[int, int]] = field(default_factory=set)
     troubles: list[Trouble] = field(default_factory=list)
-    looked_at: int = 0
 
     def note(self, path: Path, sentence: str) -> None:
         self.troubles.append(Trouble(path=path, sentence=sentence))
-
-    def tell(self, path: Path) -> None:
-        self.looked_at += 1
-        if self.on_progress is not None:
-            self.on_progress(self.looked_at, path)
 
 
 def take_inventory(roots: Sequence[Path], *, on_progress: Callable[[int, Path], None] | None = None) -> Inventory:
@@ -65,20 +60,43 @@ def take_inventory(roots: Sequence[Path], *, on_progress: Callable[[int, Path], 
     model is read, how many there were and which it is. Nothing here raises for what is found: a root that is not there,
     an unreadable folder, a broken link, a missing shard or a lying header is a :class:`Trouble`.
     """
-    walk = _Walk(on_progress)
+    walk = _Walk()
+    places = [(root, place) for root in roots for place in _in_root(root, walk)]
     models: list[Listed] = []
-    for root in roots:
-        for model in _in_root(root, walk):
-            location = _location(model.path, root)
-            models.append(Listed(model=model, root=root, location=location))
+    # Threads wait for disks and hash together; what they do in Python they do in turns.
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        try:
+            readings = [pool.submit(_described, place) for _, place in places]
+            for number, ((root, place), reading) in enumerate(zip(places, readings, strict=True), 1):
+                if on_progress is not None:
+                    on_progress(number, place)
+                found = reading.result()
+                if isinstance(found, FoundModel):
+                    models.append(Listed(model=found, root=root, location=_location(found.path, root)))
+                elif found is not None:
+                    walk.troubles.append(found)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return Inventory(models=tuple(models), troubles=tuple(walk.troubles))
+
+
+def _described(place: Path) -> FoundModel | Trouble | None:
+    """Return what a GGUF file or a folder with a config.json is, None for a folder of no model."""
+    try:
+        if place.suffix == ".gguf" and not place.is_dir():
+            return describe_gguf(place)
+        return describe_directory(place) if is_model_folder(place) else None
+    except ArtifactError as error:
+        return Trouble(path=place, sentence=str(error))
+    except OSError as error:
+        return Trouble(path=place, sentence=f"{place}: cannot be read: {error.strerror or error}")
 
 
 def _location(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else str(path)
 
 
-def _in_root(root: Path, walk: _Walk) -> Iterator[FoundModel]:
+def _in_root(root: Path, walk: _Walk) -> Iterator[Path]:
     try:
         status = root.stat()
     except OSError as error:
@@ -89,8 +107,8 @@ def _in_root(root: Path, walk: _Walk) -> Iterator[FoundModel]:
     yield from _in_folder(root, walk)
 
 
-def _in_folder(folder: Path, walk: _Walk) -> Iterator[FoundModel]:
-    """Yield the models of a folder and of those below it; of two links to one folder, the first."""
+def _in_folder(folder: Path, walk: _Walk) -> Iterator[Path]:
+    """Yield what may be a model in a folder and in those below it; of two links to one folder, the first."""
     pending = [folder]
     while pending:
         here = pending.pop()
@@ -141,33 +159,15 @@ def _broken(path: Path) -> str:
     return "is neither a file nor a folder"
 
 
-def _models_here(here: Path, files: Sequence[str], walk: _Walk) -> Iterator[FoundModel]:
+def _models_here(here: Path, files: Sequence[str], walk: _Walk) -> Iterator[Path]:
+    """Yield the folder itself where it has a config.json, and its GGUF files, of shards the first that is there."""
     for name in files:
         if name.endswith(_UNFINISHED) and any(suffix in name for suffix in _WEIGHTS):
             walk.note(here / name, f"{here / name}: is an unfinished download")
     if "config.json" in files:
-        yield from _folder_model(here, walk)
+        yield here
     taken: set[str] = set()
     for name in files:
-        if not name.endswith(".gguf") or name in taken:
-            continue
-        path = here / name
-        taken.update(shard.name for shard in shard_paths(path) if SHARD_NAME.fullmatch(name))
-        walk.tell(path)
-        try:
-            yield describe_gguf(path)
-        except ArtifactError as error:
-            walk.note(path, str(error))
-        except OSError as error:
-            walk.note(path, f"{path}: cannot be read: {error.strerror or error}")
-
-
-def _folder_model(here: Path, walk: _Walk) -> Iterator[FoundModel]:
-    try:
-        if is_model_folder(here):
-            walk.tell(here)
-            yield describe_directory(here)
-    except ArtifactError as error:
-        walk.note(here, str(error))
-    except OSError as error:
-        walk.note(here, f"{here}: cannot be read: {error.strerror or error}")
+        if name.endswith(".gguf") and name not in taken:
+            taken.update(shard.name for shard in shard_paths(here / name) if SHARD_NAME.fullmatch(name))
+            yield here / name
