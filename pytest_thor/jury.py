@@ -28,10 +28,11 @@ class Jury:
     ) -> None:
         self._minimum, self._maximum = launches
         self._relative = relative
-        self._spreads: Mapping[str, Spread] = estimate_spreads(
+        self.spreads: Mapping[str, Spread] = estimate_spreads(
             CellPast(kind=cell.kind, baseline=reference.launches, history=reference.history)
             for cell, reference in references.items()
         )
+        """What the stored runs of all planned cells show of the noise."""
         self._planned = sum(
             planned_comparisons(cell.kind, dict(cell.thresholds))
             for cell, reference in references.items()
@@ -59,7 +60,8 @@ class Jury:
             return True
         if not trial.reference.compares and trial.judgement and trial.judgement.verdict is not Verdict.INVALID:
             return len(trial.launches) < self._maximum  # these launches may become the baseline
-        return needs_another_launch(trial.verdicts, minimum=self._minimum, maximum=self._maximum)
+        hopeless = trial.judgement is not None and trial.judgement.hopeless
+        return needs_another_launch(trial.verdicts, minimum=self._minimum, maximum=self._maximum, hopeless=hopeless)
 
     def doubt(self, trial: Trial) -> float:
         """Return how much a trial is in doubt; the larger, the sooner it is launched again."""
@@ -106,14 +108,19 @@ class Jury:
                 thresholds=thresholds,
                 reference=[launch.samples for launch in trial.reference_launches],
                 launches=samples,
-                spreads=self._spreads,
+                spreads=self.spreads,
                 look=len(samples),
                 looks=self._maximum,
                 against=reference.against,
             )
         elif reference.blocking:
             judgement = incomparable(
-                title=cell.id, kind=cell.kind, thresholds=thresholds, launches=samples, differences=reference.blocking
+                title=cell.id,
+                kind=cell.kind,
+                thresholds=thresholds,
+                launches=samples,
+                differences=reference.blocking,
+                spreads=self.spreads,
             )
         else:
             judgement = judge_cell(
@@ -123,7 +130,7 @@ class Jury:
                 baseline=list(reference.launches),
                 launches=samples,
                 history=reference.history,
-                spreads=self._spreads,
+                spreads=self.spreads,
                 look=len(samples),
                 looks=self._maximum,
                 shift=self._relative_to(cell),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import mean
 from typing import TypeAlias
 
 from pytest_thor.baseline.fingerprint import Fingerprint
 from pytest_thor.beside import Watched
 from pytest_thor.bounds import Bounds
 from pytest_thor.cell import Cell
-from pytest_thor.engines.base import Engine, ProgressCallback
+from pytest_thor.engines.base import Engine, Progress, ProgressCallback
 from pytest_thor.judge.history import PastRun
+from pytest_thor.judge.repetitions import worthwhile
 from pytest_thor.measurement import Launch, Samples
 from pytest_thor.verdict import Judgement, Verdict
 
@@ -95,11 +97,53 @@ class Group:
         if self.rounds % 2:
             turns.reverse()
         self.rounds += 1
+        repetitions = self._repetitions(trials)
         for engine, is_reference in turns:
-            by_cell = {trial.cell: trial for trial in trials if trial.failure is None}
-            for batch in engine.batches(list(by_cell)) if by_cell else ():
+            asked = {_asking(trial.cell, repetitions): trial for trial in trials if trial.failure is None}
+
+            def progress(made: Progress, asked: dict[Cell, Trial] = asked) -> None:
+                on_progress(replace(made, cell=asked[made.cell].cell))
+
+            for batch in engine.batches(list(asked)) if asked else ():
                 with watching() as watched:
-                    for cell, launch in engine.launch(batch, self.artifact, on_progress):
-                        trial = by_cell[cell]
+                    for cell, launch in engine.launch(batch, self.artifact, progress):
+                        trial = asked[cell]
                         launches = trial.reference_launches if is_reference else trial.launches
                         launches.append(keep(trial, watched(cell, launch), is_reference))
+
+    def _repetitions(self, trials: Sequence[Trial]) -> int | None:
+        """Return how many repetitions the next launch is worth, the same for all of it; None while it is not known.
+
+        An engine start that measures several cells takes one count, that of the cell which is worth most.
+        """
+        if not all(trial.launches and trial.launches[-1].windows for trial in trials):
+            return None
+        timed = {trial.cell: [end - start for start, end in trial.launches[-1].windows] for trial in trials}
+        beside_s = max(self.last_round_s - sum(map(sum, timed.values())), _LEAST_S)
+        worth = []
+        for trial in trials:
+            metric = _REPEATED.get(trial.cell.kind)
+            if metric is None:
+                return None
+            past = [*trial.reference.launches, *(launch.samples for launch in trial.launches)]
+            worth.append(
+                worthwhile(
+                    [launch[metric] for launch in past if launch.get(metric)],
+                    launch_s=beside_s / len(trials),
+                    repetition_s=max(mean(timed[trial.cell]), _LEAST_S),
+                    most=trial.cell.workload.count("repetitions"),
+                )
+            )
+        return max(worth, default=None)
+
+
+_REPEATED = {"prefill": "pp_tps", "decode": "tg_tps"}
+_LEAST_S = 1e-6
+
+
+def _asking(cell: Cell, repetitions: int | None) -> Cell:
+    """Return a cell that asks for fewer repetitions than the matrix does, where they are worth no more."""
+    if repetitions is None or repetitions >= cell.workload.count("repetitions"):
+        return cell
+    parameters = {**dict(cell.workload.parameters), "repetitions": repetitions}
+    return replace(cell, workload=replace(cell.workload, parameters=tuple(sorted(parameters.items()))))

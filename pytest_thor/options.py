@@ -19,7 +19,7 @@ InconclusivePolicy: TypeAlias = Literal["pass", "warn", "fail"]
 InvalidPolicy: TypeAlias = Literal["warn", "fail"]
 ListFormat: TypeAlias = Literal["text", "json", "github"]
 
-DEFAULT_LAUNCHES = "1:6"
+DEFAULT_LAUNCHES = "1:8"
 _LAUNCHES = re.compile(r"(?P<minimum>\d+)(?::(?P<maximum>\d+))?")
 _PROJECT_MARKERS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", ".git")
 

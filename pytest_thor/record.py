@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Literal
 
@@ -11,6 +12,7 @@ from pytest_thor.bounds import with_limits
 from pytest_thor.cell import Cell
 from pytest_thor.host.device import Device
 from pytest_thor.judge.describe import describe
+from pytest_thor.judge.spread import Spread
 from pytest_thor.measure import Reference, Trial
 from pytest_thor.measurement import GATED, EngineBuild, Launch
 from pytest_thor.past import advice as past_advice
@@ -80,7 +82,7 @@ def metric_record(judgement: MetricJudgement) -> MetricRecord:
     )
 
 
-def metric_records(trial: Trial) -> dict[str, MetricRecord]:
+def metric_records(trial: Trial, spreads: Mapping[str, Spread]) -> dict[str, MetricRecord]:
     """Return every metric of a cell: first those that were judged, then what else was measured."""
     if trial.judgement is None:
         return {}
@@ -89,7 +91,7 @@ def metric_records(trial: Trial) -> dict[str, MetricRecord]:
         plain.metric: MetricRecord(
             unit=plain.unit, better=plain.better, value=plain.value, ci_low=plain.ci_low, ci_high=plain.ci_high
         )
-        for plain in describe([launch.samples for launch in trial.launches])
+        for plain in describe([launch.samples for launch in trial.launches], spreads)
         if plain.metric not in judged
     }
     return {**judged, **others}
@@ -136,6 +138,7 @@ def cell_record(
     prepared: Prepared,
     outcome: Outcome,
     past: Stored,
+    spreads: Mapping[str, Spread],
     note: str | None = None,
 ) -> CellRecord:
     """Return the record of a cell that was launched; ``note`` ends its paragraph."""
@@ -153,7 +156,7 @@ def cell_record(
             "reference_launches": [launch_record(launch) for launch in trial.reference_launches],
             "history": [past_run_record(run) for run in past.runs[-_SHOWN_RUNS:]],
             "advice": [*trial.advice, *_turns(trial, past)],
-            "metrics": with_limits(metric_records(trial), trial.bounds),
+            "metrics": with_limits(metric_records(trial, spreads), trial.bounds),
         }
     )
 

@@ -371,6 +371,7 @@ class Session:
             prepared=self._prepared[cell],
             outcome=self._outcome(trial),
             past=self._stored_of(cell),
+            spreads=self.jury.spreads,
             note=f"{over} before another launch could tell more." if cut_short else None,
         )
 

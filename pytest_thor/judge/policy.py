@@ -14,25 +14,13 @@ Outcome: TypeAlias = Literal["passed", "warned", "failed"]
 _UNDECIDED = {Verdict.NO_BASELINE, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE}
 
 
-def needs_another_launch(
-    verdicts: Sequence[Verdict] | Judgement,
-    *,
-    minimum: int,
-    maximum: int,
-    hopeless: bool = False,
-    launches: int | None = None,
-) -> bool:
+def needs_another_launch(verdicts: Sequence[Verdict], *, minimum: int, maximum: int, hopeless: bool = False) -> bool:
     """Tell whether a cell should be launched again; ``verdicts`` are those after each of its launches so far.
 
     Without a baseline to hold them against, the launches may become one themselves: they are worth the maximum. A
     regression is confirmed by one fresh launch, after the look that suspected it, before it is called. What is
-    invalid stays so, and what is ``hopeless`` (the last judgement's) is not worth more. (A judgement with the number
-    of ``launches`` may stand for the verdicts.)
+    invalid stays so, and what is ``hopeless`` (the last judgement's) is not worth more.
     """
-    if isinstance(verdicts, Judgement):
-        done = launches or 1
-        suspected = [Verdict.REGRESSED] * (done > minimum)
-        verdicts = [*[Verdict.INCONCLUSIVE] * (done - 1 - len(suspected)), *suspected, verdicts.verdict]
     if len(verdicts) >= maximum:
         return False
     if len(verdicts) < minimum:

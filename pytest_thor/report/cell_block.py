@@ -12,14 +12,14 @@ from pytest_thor.report.figures import (
     shown_share,
     shown_value,
 )
-from pytest_thor.report.ranking import judged, sign, word
+from pytest_thor.report.ranking import deciding, judged, sign, word
 
 OVERVIEW_HEAD = (
-    "| | cell | metric | measured | baseline | change | 95 % interval | threshold |\n"
+    "| | cell | metric | measured | baseline | change | 90 % interval | threshold |\n"
     "|---|---|---|--:|--:|--:|:-:|--:|\n"
 )
 _METRICS_HEAD = (
-    "| metric | measured | 95 % interval | baseline | change | 95 % interval | threshold | smallest detectable "
+    "| metric | measured | 90 % interval | baseline | change | 90 % interval | threshold | smallest detectable "
     "| of the limit | verdict |\n"
     "|---|--:|:-:|--:|--:|:-:|--:|--:|--:|---|\n"
 )
@@ -30,7 +30,7 @@ _REASON_CHARS = 4_000
 def overview_row(record: CellRecord) -> str:
     """Return one row: the metric that decided, or why there is none."""
     said = word(record)
-    name, metric = _deciding(record)
+    name, metric = deciding(record)
     if metric is None:
         why = gfm.text(_clipped(first_paragraph(record.reason)[0], 200))
         return gfm.row([f"{sign(said)} {said}", gfm.code(record.id), why, "", "", "", "", ""])
@@ -51,7 +51,7 @@ def overview_row(record: CellRecord) -> str:
 def cell_block(record: CellRecord, *, several_matrices: bool) -> str:
     """Return the folded block of a cell: its paragraph, its metrics, what failed, and where it stands in the matrix."""
     said = word(record)
-    _, metric = _deciding(record)
+    _, metric = deciding(record)
     figures = [shown_value(metric), shown_change(metric)] if metric is not None else []
     told = "".join(f" · {gfm.text(figure)}" for figure in figures if figure)
     matrix = f" ({gfm.text(record.matrix)})" if several_matrices else ""
@@ -120,12 +120,6 @@ def _origin(record: CellRecord) -> str:
     if launches:
         parts.append(f"{launches} launch{'es' if launches > 1 else ''}")
     return f"<sub>{' · '.join([*parts, gfm.text(record.location)])}</sub>"
-
-
-def _deciding(record: CellRecord) -> tuple[str, MetricRecord | None]:
-    """Return the worst judged metric, else the first there is."""
-    metrics = judged(record) or record.metrics
-    return next(iter(metrics.items()), ("", None))
 
 
 def _clipped(text: str, chars: int) -> str:

@@ -26,7 +26,7 @@ CSV_COLUMNS = (
 def action_benchmark(document: ReportDocument, better: Better) -> str:
     """Return the JSON of ``customBiggerIsBetter`` (higher) or ``customSmallerIsBetter`` (lower).
 
-    An array of ``{name, value, unit, range, extra}``; ``range`` is half the 95 % interval. A name is the cell and its
+    An array of ``{name, value, unit, range, extra}``; ``range`` is half the 90 % interval. A name is the cell and its
     metric, the same in every run.
     """
     entries = []
