@@ -13,14 +13,9 @@ requests.iter_lines in threads        0.68 | 14             2.1 | 16            
 ====================================  ====================  ====================  ================
 
 A busy machine wakes any process late, and so a clock that is read on waking errs by milliseconds; only the kernel's
-stamps (:mod:`.arrival_clock`) do not, and asyncio has no way to ask for them.
-
-Where the client is woken for each single token (8 streams of 100 tok/s spread evenly) a token costs 22 to 29 µs, as
-asyncio's do. Most of that is the waking: a program in C that does nothing but ``epoll_wait`` and ``recvmsg`` costs 11 to
-20. Edge-triggered events, smaller buffers and a timer instead of a timeout save 1 to 2 µs of 21, which is less than the
-scatter of 25 rounds. Lingering 1.2 | 2.5 ms, so that one waking takes several packets, costs 35 | 27 µs, since the sleep
-ends with a waking too; and the kernel keeps one stamp for all that a connection has not read, so that at 600 tok/s the
-median error of a gap goes from 0.001 to 1.2 ms, which nothing brings back.
+stamps (:mod:`.arrival_clock`) do not, and asyncio has no way to ask for them. Where the client is woken for each
+single token (8 streams spread evenly) it costs 22 to 29 µs, as asyncio does: most of that is the waking, and what was
+tried against it stands in docs/serving-metrics.md.
 
 A connection is opened before it is needed and kept for the next request, as clients in production do (and
 ``vllm bench serve``). Not so with llama-server, which closes a connection right after a stream that it announced as
