@@ -16,7 +16,7 @@ FLOORS = {
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
         *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
-        *("fitting", "stock", "starter"),
+        *("published_beside", "fitting", "stock", "starter"),
         *("comparison", "merging"),
         *("expectation", "sharding"),
     },

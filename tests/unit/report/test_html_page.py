@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -262,6 +263,21 @@ def test_no_script_of_ours_reads_text_as_html_or_can_end_its_element() -> None:
     own = scripts[-1]
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", own)
     assert not [script for script in scripts if re.search(r"</script|<!--", script, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize(
+    ("file", "sha256"),
+    [
+        ("d3.min.js", "912111098ea99503a6f4967361d2bbdc9dbf58cf9c678c8e27e5b02d1a07f0c1"),
+        ("plot.umd.min.js", "4358086467740777dd788d6b27a95cebdbaefdd50c730a3060117073bd7134cb"),
+    ],
+)
+def test_what_is_vendored_is_as_its_authors_published_it(file: str, sha256: str) -> None:
+    from importlib import resources
+
+    content = resources.files("pytest_thor.report.html").joinpath("vendored", file).read_bytes()
+
+    assert hashlib.sha256(content).hexdigest() == sha256
 
 
 def test_the_licences_of_what_is_vendored_are_in_every_page() -> None:

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_thor.report.html.published_figure import PublishedFigure
 from pytest_thor.report.publishing import publish
-from tests.unit.report.report_documents import document, regressed
+from tests.unit.report.report_documents import cell, document, regressed
+
+
+def test_published_figures_are_in_the_page_beside_ours(tmp_path: Path) -> None:
+    report = document(cell())
+    figure = PublishedFigure(metric="tg_tps", value=41.5, unit="tok/s", source="guide.md:42")
+
+    publish(report, folder=tmp_path, formats=[], environ={}, published={("qwen3", report.cells[0].id): [figure]})
+
+    assert "guide.md:42" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "guide.md:42" not in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_at_a_desk_there_are_files_and_nothing_is_said(tmp_path: Path) -> None:

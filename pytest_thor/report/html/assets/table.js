@@ -20,7 +20,6 @@ const table = (() => {
     { label: "baseline", rest: true, sort: figure("baseline"), show: inUnit("baseline"), number: true },
     { label: "change", sort: figure("change"), show: percent("change", true), number: true },
     { label: "against the threshold", rest: true, sort: (cell) => harm(deciding(cell)), show: (cell) => strip(deciding(cell)) },
-    { label: "threshold", rest: true, sort: figure("threshold"), show: percent("threshold"), number: true },
     { label: "of the limit", rest: true, sort: figure("efficiency"), show: percent("efficiency"), number: true },
     ...(cells.some(published) ? [{ label: "published", sort: (cell) => published(cell)?.value ?? null, number: true, show: (cell) => { const found = published(cell); return found ? make("span", { class: "published", title: publishedText(found) }, units.figure(found.value, found.unit)) : ""; } }] : []),
     { label: "size", rest: true, sort: (cell) => cell.size_bytes, show: (cell) => (cell.size_bytes ? units.bytes(cell.size_bytes) : ""), number: true },
