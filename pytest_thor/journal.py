@@ -54,7 +54,7 @@ def append(path: Path, key: Key, launch: Launch, *, device: str, number: int) ->
         "launch": launch_record(launch).model_dump(mode="json"),
     }
     try:
-        append_line(path, json.dumps(entry, ensure_ascii=False))
+        append_line(path, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
     except OSError as error:
         raise ReportError(f"{path}: cannot write the journal: {error.strerror}") from error
 

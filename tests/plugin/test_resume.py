@@ -61,5 +61,5 @@ def test_a_torn_or_foreign_line_is_no_launch(project: Project) -> None:
     result = project.run("--thor-launches", "2:2", "--thor-resume")
 
     assert result.ret == 0
-    last = [line for line in journal.read_text().splitlines() if f'"cell": "{TG16}"' in line]
+    last = [line for line in journal.read_text().splitlines() if f'"cell":"{TG16}"' in line]
     assert len(last) == 3  # one whole, the torn one, and the one that was made in its place
