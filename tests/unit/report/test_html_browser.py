@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_thor import units
-from pytest_thor.report.document import ReportDocument
+from pytest_thor.report.document import ArtifactRecord, PastRunRecord, ReportDocument
 from pytest_thor.report.html.page import render
 from pytest_thor.report.html.published_figure import PublishedFigure
 from tests.unit.report.chromium import NAMES, Browser, Page, browser, chromium, open_page
@@ -137,6 +137,28 @@ def test_text_from_outside_is_shown_and_does_nothing(opened: Opened, text: str) 
         assert page.run("document.querySelectorAll('img, iframe, object, svg [onload]').length") == 0
         if text.isprintable():
             assert text in page.run("document.body.textContent")
+
+
+def test_figures_that_cannot_be_are_drawn_nowhere_and_break_nothing(opened: Opened) -> None:
+    figures = (math.nan, math.inf, -math.inf, 0.0, -3.0, 1e300, 5e-324)
+    cells = []
+    for place, figure in enumerate(figures):
+        odd = judged(figure, limit=figure, efficiency=figure, ci_low=figure, baseline=figure, change=figure)
+        samples = {"tg_tps": [figure, 1.0], "ttft_ms": [figure, figure], "output_tps": [figure]}
+        launches = [launch(samples), launch(samples)]
+        past = [PastRunRecord(finished_at="?", verdict=None, values={"tg_tps": [figure]})] * 2
+        load = {"max_concurrency": place, "request_rate": figure}
+        metrics = {"tg_tps": odd, "output_tps": odd, "ttft_ms.median": odd, "energy_j_per_token": odd}
+        files = ArtifactRecord(path="x", format="gguf", size_bytes=place)
+        common = {"launches": launches, "metrics": metrics, "history": past, "artifact": files}
+        cells += [cell(f"tg{place}", **common), cell(f"load@c{place}", parameters=load, **common)]
+    page = opened(document(*cells))
+
+    page.run("document.querySelectorAll('#cells tr.cell').forEach((row) => row.click())")
+    page.wait_until(f"document.querySelectorAll('div.detail').length === {len(cells)}")
+
+    assert "NaN tok/s" in page.run("document.getElementById('cells').textContent")
+    assert "NaN" not in page.run("[...document.querySelectorAll('.plot svg')].map((svg) => svg.outerHTML).join()")
 
 
 def test_a_click_on_a_head_sorts_and_another_turns_it_round_and_what_is_missing_stays_last(

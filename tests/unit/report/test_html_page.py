@@ -275,7 +275,7 @@ def test_no_script_of_ours_reads_text_as_html_or_can_end_its_element() -> None:
 def test_what_is_vendored_is_as_its_authors_published_it(file: str, sha256: str) -> None:
     from importlib import resources
 
-    content = resources.files("pytest_thor.report.html").joinpath("vendored", file).read_bytes()
+    content = resources.files("pytest_thor.report.html").joinpath("vendored").joinpath(file).read_bytes()
 
     assert hashlib.sha256(content).hexdigest() == sha256
 

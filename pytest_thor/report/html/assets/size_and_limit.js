@@ -7,7 +7,7 @@ function sizeAndLimit(shown, name, width) {
   const speeds = [...points.map(speed), ...limits.map((each) => each.limit)];
   const named = [...d3.rollup(points, (each) => each[d3.maxIndex(each, speed)], (cell) => `${cell.model} ${cell.quant}`).values()];
   const { unit } = points[0].metrics[name];
-  const wide = (values, times) => d3.max(values) / d3.min(values) > times;
+  const wide = (values, times) => d3.min(values) > 0 && d3.max(values) / d3.min(values) > times;
   const scale = (values, times) => (wide(values, times) ? { type: "log", nice: false, ticks: 6 } : { zero: true, nice: true });
   const drawn = Plot.plot({
     ...{ width, height: Math.min(420, Math.max(300, width * 0.6)), marginLeft: 58, marginRight: 40, marginBottom: 40, marginTop: 24, inset: 12 },
