@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,7 +104,17 @@ class StubBench:
 
     def living(self) -> list[int]:
         """Which of all processes that the stub ever was or started are still there."""
-        return [pid for pid in self.pids() if psutil.pid_exists(pid)]
+        return still_there(self.pids(), Path(f"{self.program}.pids"))
+
+
+def still_there(pids: list[int], noted_in: Path) -> list[int]:
+    """Return the processes of a list that still live; one that began after the list was written only has the number."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(pid).create_time() <= noted_in.stat().st_mtime + 1:
+                found.append(pid)
+    return found
 
 
 class MakeStub(Protocol):
@@ -190,7 +201,7 @@ class StubServer:
         return [int(line) for line in self._lines("pids")]
 
     def living(self) -> list[int]:
-        return [pid for pid in self.pids() if psutil.pid_exists(pid)]
+        return still_there(self.pids(), Path(f"{self.program}.pids"))
 
     def starts(self) -> list[Any]:
         """What each start was given: its arguments and a few variables."""

@@ -146,7 +146,7 @@ def test_a_broken_client_fails_the_cell_with_its_error_and_without_the_key(
         engine = SERVING_ENGINES["openai"](None, None, vllm)
         [(_, launch)] = engine.launch([cell], tmp_path / "none", lambda _: None)
     assert launch.failure == (
-        "vLLM's client ended with exit status 1: RuntimeError: no luck with ['Authorization=***']"
+        "vLLM's client ended with exit status 1: RuntimeError: no luck with ['Authorization=Bearer ***']"
     )
     assert "Traceback" in launch.evidence["vllm_client"]["log_tail"]
     assert "sk-abcdef" not in repr(launch)
