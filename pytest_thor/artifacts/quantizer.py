@@ -23,9 +23,17 @@ _BUILD = re.compile(r"(?:version: |main: build = )(?P<program>.+)|(?P<binding>ll
 
 
 def quantize(
-    source: Path, target: Path, quant: str, *, program: Path | None, on_progress: Callable[[str], None]
+    source: Path,
+    target: Path,
+    quant: str,
+    *,
+    program: Path | None,
+    on_progress: Callable[[str], None],
+    options: tuple[str, ...] = (),
 ) -> str | None:
     """Quantize ``source`` into ``target`` and return the quantizer's build as it reports it.
+
+    ``options`` are llama-quantize's own, such as ``--imatrix FILE``; llama-cpp-python alone takes none.
 
     ``program`` is a llama-quantize; None takes the one of the running Python's llama-cpp-python, then one on the
     ``PATH``, then llama-cpp-python itself in a process of its own. When this returns or raises, no process is left.
@@ -34,7 +42,10 @@ def quantize(
         ArtifactError: no quantizer was found, or it failed; the end of its log is in the message.
     """
     number = {name: number for number, name in FILE_TYPES.items()}[quant]  # names differ here and there
-    command = [*_command(program), str(source), str(target), str(number), str(_threads())]
+    quantizer = _command(program)
+    if options and len(quantizer) > 1:
+        raise ArtifactError(f"{options[0]} needs a llama-quantize, and only llama-cpp-python was found; run `make`")
+    command = [*quantizer, *options, str(source), str(target), str(number), str(_threads())]
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     build, tenths = None, 0
     with _started(command) as process:

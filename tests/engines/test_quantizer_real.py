@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from pytest_thor.artifacts.architectures import Architecture
+from pytest_thor.artifacts.gguf_model import read_model
+from pytest_thor.artifacts.make import make_quant
 from pytest_thor.artifacts.quant_mixture import BASE_TYPES, mixture
+from pytest_thor.artifacts.quants import expected_size, known_quant
 from pytest_thor.artifacts.synthetic_weights import write_weights
 
 pytestmark = pytest.mark.engine
@@ -106,3 +109,18 @@ def test_llama_quantize_mixes_as_expected(source: tuple[Architecture, Path], qua
         match["name"]: (match["made"] or match["stored"]).upper() for match in ROW.finditer(done.stdout + done.stderr)
     }
     assert said == {tensor.name: tensor.type for tensor in mixture(shape, quant)}
+
+
+def test_a_missing_quant_is_made_by_the_real_quantizer(tmp_path: Path) -> None:
+    source = tmp_path / "dense-F16.gguf"
+    write_weights(source, DENSE, "F16", seed=1, on_progress=lambda _: None)
+    for name in ("Q4_K_M", "Q4_K_L"):
+        quant = known_quant(name)
+        assert quant is not None
+        made = make_quant(source, name, cache=tmp_path / "cache")
+        model = read_model(made.path)
+        assert model.tensor_bytes == expected_size(DENSE, quant).tensor_bytes
+        types = {tensor.name: tensor.type for tensor in model.tensors}
+        assert types["token_embd.weight"] == ("Q8_0" if quant.wide_tables else "Q4_K")
+        assert made.provenance["quantizer_build"]
+    assert not list((tmp_path / "cache").rglob("*.unfinished"))
