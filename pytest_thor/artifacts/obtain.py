@@ -1,0 +1,77 @@
+"""A model's files, wherever they come from: found, else made from floats beside them, else brought from a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_thor.artifacts.discover import resolve
+from pytest_thor.artifacts.download import fetch
+from pytest_thor.artifacts.gguf_model import shard_paths
+from pytest_thor.artifacts.make import make_quant, source_of
+from pytest_thor.cell import ArtifactReference
+from pytest_thor.errors import ArtifactMissing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What may be done about a model that is not there; ``imatrix`` guides the quants that are made."""
+
+    download: bool = False
+    quantize: bool = False
+    imatrix: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obtained:
+    """Where a model's files are; ``provenance`` says how they came there, None for those that were found."""
+
+    path: Path
+    provenance: Mapping[str, Any] | None = None
+
+
+def obtain(
+    reference: ArtifactReference,
+    quant: str,
+    roots: Sequence[Path],
+    *,
+    cache: Path,
+    means: Means,
+    quantizer: Path | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> Obtained:
+    """Return where the files of ``reference`` are, obtaining them by the means given where they are missing.
+
+    Files are brought below the first root, made ones are kept in ``cache``. This may take hours: call it outside of
+    anything timed, and while nobody else measures on this device.
+
+    Raises:
+        ArtifactMissing: they are nowhere, and the means do not get them; the sentence says which means would be tried.
+        ArtifactError: as of :func:`~.discover.resolve`, :func:`~.make.make_quant` and :func:`~.download.fetch`.
+    """
+    try:
+        path = resolve(reference, roots)
+        lost = [shard.name for shard in shard_paths(path) if reference.format == "gguf" and not shard.exists()]
+        if not lost:
+            return Obtained(path=path)
+        missing = ArtifactMissing(f"{path}: {len(lost)} of its shards are missing: {', '.join(lost[:10])}")
+    except ArtifactMissing as error:
+        missing = error
+    floats = source_of(reference, quant, roots)
+    if floats is not None and means.quantize:
+        made = make_quant(
+            floats, quant, cache=cache, imatrix=means.imatrix, quantizer=quantizer, on_progress=on_progress
+        )
+        return Obtained(path=made.path, provenance=made.provenance)
+    if reference.hub is not None and means.download and roots:
+        fetched = fetch(reference, roots[0], on_progress=on_progress)
+        origin = {"hub": fetched.hub, "revision": fetched.revision, "files": dict(fetched.files)}
+        return Obtained(path=fetched.path, provenance=origin)
+    ways = []
+    if floats is not None:
+        ways.append(f"--thor-quantize makes it from {floats.name}")
+    if reference.hub is not None and not means.download:
+        ways.append(f"--thor-download brings it from {reference.hub}")
+    raise ArtifactMissing("; ".join([str(missing), *ways])) from None
