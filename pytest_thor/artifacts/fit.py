@@ -22,7 +22,7 @@ LEAST_SPARE_BYTES = 1 * GB
 _MEBI = 1 << 20
 _UBATCH = 512
 _RUNTIME_BYTES = {"llama.cpp": 256 * _MEBI, "vllm": 1024 * _MEBI}
-"""What an engine holds besides the model's own buffers: its libraries, a CUDA context, vLLM's graphs."""
+"""The least that an engine holds besides: buffers of a step, a CUDA context, vLLM's graphs. Mostly it is more."""
 
 Purpose: TypeAlias = Literal["quality", "speed"]
 
@@ -111,20 +111,12 @@ def need_of(
         kind.layers * kind.kv_elements * (share if kind.window is None else min(share, kind.window + ubatch))
         for kind in cost.attention
     )
-    vocabulary_row = cost.head_parameters  # vocabulary × width
-    width = _width(cost)
-    logits = 4 * min(ubatch, context) * (vocabulary_row / width) if width else 0.0
     return Need(
         weights_bytes=weights_bytes,
         kv_bytes=round(sum(kept) * max(sequences, 1) * cost.kv_element_bytes),
-        overhead_bytes=round(logits) + _RUNTIME_BYTES[engine],
+        overhead_bytes=_RUNTIME_BYTES[engine],
         context=context,
     )
-
-
-def _width(cost: Cost) -> float:
-    """Return nothing smaller than the width of a model: that of its heads' scores over two."""
-    return max((kind.score_width / 2 for kind in cost.attention), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
