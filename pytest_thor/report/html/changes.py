@@ -59,9 +59,8 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """All cells moved together: the machine changed."""
+    """The cells moved together: the machine changed. The reason says how many of them did."""
 
-    cells: int
     change: str
     interval: str
     left_out: bool
@@ -103,12 +102,11 @@ def skipped(ordered: Sequence[CellRecord]) -> list[Skipped]:
 
 
 def moved(document: ReportDocument) -> Moved | None:
-    """Return how far all cells moved together, None where they did not."""
+    """Return how far the cells moved together, None where they did not."""
     shift = document.summary.environment
     if shift is None:
         return None
     return Moved(
-        cells=shift.cells,
         change=format_percent(shift.shift, signed=True),
         interval=shown_interval(shift.low, shift.high),
         left_out=shift.judged_relative,
