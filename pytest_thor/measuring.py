@@ -14,10 +14,12 @@ from _pytest.runner import runtestprotocol  # as the plugins that run a test aga
 from pytest_thor import collection
 from pytest_thor.acceptance import update_baselines
 from pytest_thor.collection import LoadedMatrix
-from pytest_thor.errors import BaselineError, ReportError
+from pytest_thor.errors import BaselineError, PublishedError, ReportError
 from pytest_thor.files import atomic_write_text, shown
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.options import Options
+from pytest_thor.published.reference import load_all
+from pytest_thor.published_beside import published_beside
 from pytest_thor.report import document
 from pytest_thor.report.junit import properties
 from pytest_thor.report.publishing import publish
@@ -188,7 +190,7 @@ class Measuring:
     def _attempt(self, write: Callable[[pytest.Session], None], session: pytest.Session) -> None:
         try:
             write(session)
-        except (BaselineError, ReportError) as error:
+        except (BaselineError, PublishedError, ReportError) as error:
             self._troubles.append(str(error))
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
@@ -210,8 +212,13 @@ class Measuring:
         )
         document.write(report, self._options.report / "report.json")
         self._report = self._options.report / "report.json"
+        readings = [reading for root in dict.fromkeys(self._roots.values()) for reading in load_all(root / "published")]
         self._annotations = publish(
-            report, folder=self._options.report, formats=self._options.exports, environ=os.environ
+            report,
+            folder=self._options.report,
+            formats=self._options.exports,
+            environ=os.environ,
+            published=published_beside(report, readings),
         )
 
     def pytest_terminal_summary(self) -> None:

@@ -167,12 +167,12 @@ class EnvironmentRecord(_Record):
 
 
 class ShiftRecord(_Record):
-    """All cells moved together: the machine changed, not what is under test. Relative: -0.05 is 5 % slower."""
+    """The cells moved together: the machine changed, not what is under test. Relative: -0.05 is 5 % slower."""
 
     shift: float
     low: float
     high: float
-    cells: int
+    cells: int = Field(description="how many were compared")
     canary: str | None = Field(default=None, description="the cell that tells, where one is pinned")
     judged_relative: bool = Field(default=False, description="whether the verdicts leave the shift out")
     reason: str

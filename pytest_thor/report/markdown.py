@@ -104,7 +104,7 @@ def _head(document: ReportDocument) -> str:
         interval = shown_interval(shift.low, shift.high)
         use = "; the verdicts leave it out" if shift.judged_relative else ""
         parts.append(
-            f"> [!WARNING]\n> All {shift.cells} cells moved together by {moved} ({interval}){use}. "
+            f"> [!WARNING]\n> The cells moved together by {moved} ({interval}){use}. "
             f"{gfm.text(shift.reason[:2_000])}\n\n"
         )
     return "".join(parts)

@@ -190,7 +190,7 @@ def test_a_machine_that_changed_is_told_before_the_cells() -> None:
     )
     text = markdown(report)
 
-    assert "All 62 cells moved together by -4.0 % (-5.0 to -3.0 %); the verdicts leave it out." in text
+    assert "The cells moved together by -4.0 % (-5.0 to -3.0 %); the verdicts leave it out." in text
     assert text.index("moved together") < text.index("What wants attention")
     assert "<b>" not in text
 
