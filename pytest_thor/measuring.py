@@ -89,6 +89,7 @@ class Measuring:
             cool_down_c=chosen.cool_down_c,
             policy=Policy(inconclusive=chosen.inconclusive, invalid=chosen.invalid, strict=chosen.strict),
             full_hash=chosen.full_hash,
+            means=chosen.means,
             journal=chosen.report / "journal.jsonl",
             resume=chosen.resume,
             cache=chosen.cache,

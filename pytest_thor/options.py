@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import pytest
 
+from pytest_thor.artifacts.obtain import Means
 from pytest_thor.units import parse_duration
 
 UpdateMode: TypeAlias = Literal["missing", "accept"]
@@ -43,6 +44,7 @@ class Options:
     invalid: InvalidPolicy
     strict: bool
     full_hash: bool
+    means: Means
     report: Path
     exports: tuple[str, ...]
     serving_block: bool
@@ -170,6 +172,26 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
     )
     option(
+        "--thor-download",
+        "bring missing models from the hub that the matrix names (needs pytest-thor[download])",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
+    option(
+        "--thor-quantize",
+        "make missing GGUF quants from an F32, BF16 or F16 file of the same name beside them",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
+    option(
+        "--thor-imatrix",
+        "the importance matrix for quants that --thor-quantize makes",
+        ini="string",
+        metavar="FILE",
+    )
+    option(
         "--thor-report",
         "where report.json and journal.jsonl go (default thor-report)",
         ini="string",
@@ -238,6 +260,7 @@ def read_options(config: pytest.Config) -> Options:
         invalid=cast(InvalidPolicy, _choice(config, "invalid", ("warn", "fail"), "fail")),
         strict=_flag(config, "strict"),
         full_hash=_flag(config, "full-hash"),
+        means=_means(config, here),
         report=here / report,
         exports=_exports(config),
         serving_block=_flag(config, "serving-block"),
@@ -245,6 +268,17 @@ def read_options(config: pytest.Config) -> Options:
         list_format=config.getoption("--thor-list"),
         shards=_shards(_text(config, "shards")),
         cache=_cache(),
+    )
+
+
+def _means(config: pytest.Config, here: Path) -> Means:
+    imatrix = _text(config, "imatrix")
+    if imatrix and not (here / imatrix).is_file():
+        raise pytest.UsageError(f"--thor-imatrix {imatrix}: there is no such file")
+    return Means(
+        download=_flag(config, "download"),
+        quantize=_flag(config, "quantize"),
+        imatrix=here / imatrix if imatrix else None,
     )
 
 

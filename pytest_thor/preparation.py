@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_thor.artifacts.discover import resolve
 from pytest_thor.artifacts.gguf_model import read_model
 from pytest_thor.artifacts.identity import content_identity
+from pytest_thor.artifacts.obtain import Means, obtain
 from pytest_thor.artifacts.synthetic import make_synthetic
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
@@ -48,9 +49,12 @@ def prepare(
     cache: Path,
     quantizer: Path | None,
     full_hash: bool,
+    means: Means,
     on_progress: Callable[[str], None],
 ) -> Prepared:
     """Find a cell's model under the roots, or make it where it is synthetic, and identify its content.
+
+    One that is missing is made or brought by the ``means`` given, which may take hours.
 
     Raises:
         ArtifactError: it is missing, not what it claims, or cannot be made.
@@ -58,9 +62,18 @@ def prepare(
     reference = cell.artifact
     if not traits.needs_artifact:
         return Prepared(path=_lent(reference, roots), artifact=None, build=build)
-    synthetic = cache / "synthetic"
+    synthetic, provenance = cache / "synthetic", None
     if reference.format != "synthetic":
-        path = resolve(reference, roots)
+        obtained = obtain(
+            reference,
+            cell.quant,
+            roots,
+            cache=cache,
+            means=means,
+            quantizer=quantizer,
+            on_progress=on_progress,
+        )
+        path, provenance = obtained.path, obtained.provenance
     elif traits.synthetic == "hf":
         path = _synthetic_checkpoint(cell, synthetic)
     else:
@@ -80,6 +93,7 @@ def prepare(
         sha256=identity.sha256,
         parameters=parameters,
         tensor_bytes=tensor_bytes,
+        provenance=dict(provenance) if provenance else None,
     )
     return Prepared(path=path, artifact=artifact, build=build)
 

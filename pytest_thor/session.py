@@ -17,6 +17,7 @@ from statistics import median
 from typing import Literal, TypeAlias
 
 from pytest_thor import journal
+from pytest_thor.artifacts.obtain import Means
 from pytest_thor.beside import Beside
 from pytest_thor.bounds import Bounds, bounds_of, confirmed_doubt
 from pytest_thor.cell import Cell
@@ -24,6 +25,7 @@ from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine, Progress
 from pytest_thor.engines.serving_engine import AttachedEngine, Served
 from pytest_thor.errors import ArtifactMissing, EngineFailure, EngineMissing, ReportError, ThorError
+from pytest_thor.fitting import fit_of
 from pytest_thor.host.device import Device, identify
 from pytest_thor.host.hygiene import Hygiene, Rest, Settled
 from pytest_thor.host.lock import exclusive
@@ -65,6 +67,7 @@ class Setup:
     cool_down_c: float | None
     policy: Policy
     full_hash: bool
+    means: Means
     journal: Path
     resume: bool
     cache: Path
@@ -229,6 +232,8 @@ class Session:
             rival = self._rival(cells[0])
             trials = []
             for cell in cells:
+                if not self._fits(cell, prepared):
+                    continue
                 fingerprint = fingerprint_of(cell, self.device, prepared)
                 with self._giving_up([cell]):
                     if rival is None:
@@ -251,6 +256,14 @@ class Session:
                 self._trials[trial.cell] = trial
                 self._groups[trial.cell] = group
                 self._prepared[trial.cell] = prepared
+
+    def _fits(self, cell: Cell, prepared: Prepared) -> bool:
+        """Tell whether a cell's launch fits in memory; one that does not is skipped with the sum, not tried."""
+        fit = fit_of(cell, prepared.path, self.device) if prepared.artifact else None
+        if fit is None or fit.fits:
+            return True
+        self._give_up([cell], fit.sentence, self._missing)
+        return False
 
     def _resume(self, trial: Trial) -> None:
         """Take the launches that an earlier run finished under the same conditions, and judge as if they were new."""
@@ -411,6 +424,7 @@ class Session:
             cache=self._setup.cache,
             quantizer=self._setup.engines.get("llama-quantize"),
             full_hash=self._setup.full_hash,
+            means=self._setup.means,
             on_progress=lambda step: self._observer(Status(step=step, cell=cell)),
         )
 

@@ -104,6 +104,9 @@ class ArtifactRecord(_Record):
     sha256: str | None = Field(default=None, description="of the whole content, where it was asked for")
     parameters: int | None = None
     tensor_bytes: int | None = None
+    provenance: dict[str, Json] | None = Field(
+        default=None, description="of files that were made or brought for this run: from what, by which build or commit"
+    )
 
 
 class PastRunRecord(_Record):

@@ -1,0 +1,28 @@
+"""Models that are missing, and cells that do not fit: skipped with a reason, or obtained where that was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_thor import fitting
+from pytest_thor.artifacts.fit import Memory
+from tests.plugin.project import FAST, TG16, Project
+
+
+def test_a_cell_that_does_not_fit_is_skipped_with_the_sum(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 200 MiB, less than llama.cpp takes for any model: a machine that cannot be had for real.
+    small = Memory(name="memory", total_bytes=200 << 20)
+    monkeypatch.setattr(fitting, "memory_of", lambda _, gpu_only=False: small)
+    result = project.run(script=FAST)
+    result.assert_outcomes(skipped=3)
+    assert result.ret == 9
+    reason = project.cell(TG16)["reason"]
+    assert reason.startswith("does not fit: needs 260.02 MiB")
+    assert "KV cache of 16 tokens 16.00 KiB, buffers 256.00 MiB), and 200.00 MiB memory can be had" in reason
+    assert not project.cell(TG16)["launches"]
+
+
+def test_an_importance_matrix_that_is_not_there_is_a_wrong_option(project: Project) -> None:
+    result = project.run("--thor-quantize", "--thor-imatrix", "gone.dat", script=FAST)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--thor-imatrix gone.dat: there is no such file*"])
