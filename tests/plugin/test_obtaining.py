@@ -12,7 +12,7 @@ from tests.plugin.project import FAST, TG16, Project
 def test_a_cell_that_does_not_fit_is_skipped_with_the_sum(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     # 200 MiB, less than llama.cpp takes for any model: a machine that cannot be had for real.
     small = Memory(name="memory", total_bytes=200 << 20)
-    monkeypatch.setattr(fitting, "memory_of", lambda _, gpu_only=False: small)
+    monkeypatch.setattr(fitting, "memory_of", lambda *_, **__: small)
     result = project.run(script=FAST)
     result.assert_outcomes(skipped=3)
     assert result.ret == 9
