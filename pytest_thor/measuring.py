@@ -177,7 +177,7 @@ class Measuring:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         interrupted = session.exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         session.exitstatus = self._results.exit_status(int(session.exitstatus))
-        self._results.advise()
+        self._results.conclude()
         if not interrupted:
             self._attempt(self._store_baselines, session)
         self._attempt(self._write_report, session)

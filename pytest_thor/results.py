@@ -14,6 +14,7 @@ from pytest_thor.bounds import advice_on
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.host.device import identify
 from pytest_thor.judge.drift import common_shift
+from pytest_thor.merging.judging import judgement_of, with_q_values
 from pytest_thor.preparation import machine_facts
 from pytest_thor.report.document import (
     CellRecord,
@@ -24,7 +25,6 @@ from pytest_thor.report.document import (
     engines_of,
     summarize,
 )
-from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 COULD_NOT_MEASURE = 8
 """Exit status: nothing regressed, but something could not be measured."""
@@ -59,8 +59,9 @@ class Results:
         self._other_failures += report.failed and record.outcome not in {"failed", "error"}
         return record
 
-    def advise(self) -> None:
-        """Add to each cell what only the others tell: that it is far behind those like it."""
+    def conclude(self) -> None:
+        """Add to each cell what only the others tell: its q-values, and that it is far behind those like it."""
+        self._records = dict(zip(self._records, with_q_values(self.records), strict=True))
         for of, sentence in advice_on(self.records).items():
             record = self._records[of]
             self._records[of] = record.model_copy(update={"advice": [*record.advice, sentence]})
@@ -80,8 +81,9 @@ class Results:
 
     def environment(self, *, relative: bool, canaries: Sequence[str]) -> ShiftRecord | None:
         """Return how far all cells moved together, or None where the machine did not change."""
-        records = [record for record in self.records if record.verdict]
-        judged = {record.id: _judgement(record) for record in records}
+        found = {record.id: (record, judgement_of(record)) for record in self.records}
+        judged = {name: judgement for name, (_, judgement) in found.items() if judgement is not None}
+        records = [found[name][0] for name in judged]
         canary = next((name for name in canaries if name in judged), None)
         shared = set.intersection(*(set(record.differences) for record in records)) if records else set()
         shift = common_shift(judged, canary=canary, also_changed=sorted(shared))
@@ -120,27 +122,6 @@ class Results:
             summary=summarize(self.records, environment=environment, exit_status=exit_status),
             cells=self.records,
         )
-
-
-def _judgement(record: CellRecord) -> Judgement:
-    metrics = tuple(
-        MetricJudgement(
-            metric=name,
-            unit=metric.unit,
-            better=metric.better,
-            verdict=Verdict(metric.verdict),
-            reason=metric.reason,
-            value=metric.value,
-            baseline=metric.baseline,
-            change=metric.change,
-            change_low=metric.change_low,
-            change_high=metric.change_high,
-            threshold=metric.threshold,
-        )
-        for name, metric in record.metrics.items()
-        if metric.verdict
-    )
-    return Judgement(verdict=Verdict(record.verdict), reason=record.reason, metrics=metrics)
 
 
 def now() -> str:

@@ -221,3 +221,22 @@ def fingerprint_of(record: CellRecord) -> Fingerprint:
         raise ReportError(
             f"{one_line(record.id)}: its report has no fingerprint of it that can be read: {error}"
         ) from error
+
+
+def with_q_values(records: Sequence[CellRecord]) -> list[CellRecord]:
+    """Return records with the q-values that their metrics have among one another; a verdict that was given stays."""
+    alone = {number: told for number, record in enumerate(records) if (told := judgement_of(record)) is not None}
+    adjusted = among_all(alone)
+    return [
+        with_q_of(record, adjusted[number]) if number in adjusted else record for number, record in enumerate(records)
+    ]
+
+
+def with_q_of(record: CellRecord, adjusted: Judgement) -> CellRecord:
+    """Return a record with the q-values of its judgement among others."""
+    q_values = {metric.metric: metric.q_value for metric in adjusted.metrics}
+    metrics = {
+        name: metric if q_values.get(name) is None else metric.model_copy(update={"q_value": q_values[name]})
+        for name, metric in record.metrics.items()
+    }
+    return record.model_copy(update={"metrics": metrics})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_thor.merging.cells import Joined, concluded, join, outcomes_of, place_of
 from pytest_thor.merging.expected import Expected
-from pytest_thor.merging.judging import Anchors, among_all, judgement_of
+from pytest_thor.merging.judging import Anchors, among_all, judgement_of, with_q_of
 from pytest_thor.merging.shards import Shard, environment_of, in_order, matrices_of, shard_facts, shift_of
 from pytest_thor.report.document import CellRecord, ReportDocument, summarize
 from pytest_thor.units import counted
@@ -131,12 +131,7 @@ def _judged_among_all(joined: Sequence[Joined], everything: Sequence[CellRecord]
         if each.judgement is not None:
             record = concluded(record, adjusted[number], outcomes=outcomes)
         elif number in adjusted:
-            q_values = {metric.metric: metric.q_value for metric in adjusted[number].metrics}
-            metrics = {
-                name: metric if q_values.get(name) is None else metric.model_copy(update={"q_value": q_values[name]})
-                for name, metric in record.metrics.items()
-            }
-            record = record.model_copy(update={"metrics": metrics})
+            record = with_q_of(record, adjusted[number])
         cells.append(record)
     return cells
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.project import FAST, PP64, TG8, TG16, Project
+from tests.plugin.project import FAST, PP64, SLOW_TG16, TG8, TG16, Project
 
 NOISY_TG8 = {"pp_tps": 1000.0, "tg_tps": {"8": [96.8, 99.0, 98.2, 99.6], "16": 90.0}}
 OTHER_BACKEND = "  other: {engine: llama-bench, settings: {threads: 1}}\nworkloads:"
@@ -128,3 +128,12 @@ def test_one_backend_may_be_pinned_to_a_program_of_its_own(project: Project) -> 
 
     paths = {cell["backend"]: cell["launches"][0]["engine"]["path"] for cell in project.report["cells"]}
     assert paths == {"llama.cpp": str(project.engine), "other": str(reference)}
+
+
+def test_every_comparison_is_told_with_its_q_value_among_all(stored: Project) -> None:
+    stored.run("--thor-launches", "1:6", script=SLOW_TG16)
+
+    metrics = [metric for cell in stored.report["cells"] for metric in cell["metrics"].values() if metric["verdict"]]
+    p_values = sorted(metric["p_value"] for metric in metrics)
+    by_hand = {p: min(p_values[rank] * 3 / (rank + 1) for rank in range(p_values.index(p), 3)) for p in p_values}
+    assert [metric["q_value"] for metric in metrics] == pytest.approx([by_hand[m["p_value"]] for m in metrics])
