@@ -14,8 +14,8 @@ requests.iter_lines in threads        0.68 | 14             2.1 | 16            
 
 A busy machine wakes any process late, and so a clock that is read on waking errs by milliseconds; only the kernel's
 stamps (:mod:`.arrival_clock`) do not, and asyncio has no way to ask for them. Where the client is woken for each
-single token (8 streams spread evenly) it costs 22 to 29 µs, as asyncio does: most of that is the waking, and what was
-tried against it stands in docs/serving-metrics.md.
+single token (8 streams spread evenly) it costs more, as asyncio does: most of that is the waking
+(docs/serving-metrics.md).
 
 A connection is opened before it is needed and kept for the next request, as clients in production do (and
 ``vllm bench serve``). Not so with llama-server, which closes a connection right after a stream that it announced as

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytest_thor.serving.report_block import vllm_block
+from pytest_thor.vllm_block import vllm_block
 
-PUBLISHED = Path(__file__).parents[2] / "golden" / "vllm_bench_serve_high_load.txt"
+PUBLISHED = Path(__file__).parents[1] / "golden" / "vllm_bench_serve_high_load.txt"
 
 
 def published_evidence() -> dict[str, Any]:
