@@ -7,7 +7,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_thor.units import counted, format_duration, format_percent, format_quantity, format_rate
@@ -199,7 +198,10 @@ class Terminal:
         heading = " " * (sum(widths) + 6) + "".join(f"  {title:{form}}" for title, form, _ in columns)
         self._reporter.write_line(heading.rstrip(), bold=True)
         several = len({record.matrix for record in records}) > 1
-        for (matrix, model, quant), group in groupby(records, key=lambda cell: (cell.matrix, cell.model, cell.quant)):
+        groups: dict[tuple[str, str, str], list[CellRecord]] = {}
+        for record in records:  # not groupby: cells in doubt come in late, and stand with their model all the same
+            groups.setdefault((record.matrix, record.model, record.quant), []).append(record)
+        for (matrix, model, quant), group in groups.items():
             self._reporter.write_line(f"{model} {quant}" + (f" ({matrix})" if several else ""))
             for record in group:
                 names = [record.backend, record.workload]
