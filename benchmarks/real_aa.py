@@ -1,9 +1,10 @@
 """Identical runs of a matrix on this machine, in pairs: what the judge says where nothing changed.
 
-    python benchmarks/real_aa.py [--pairs 30] [--matrix matrices/smoke.yaml] [-k EXPRESSION]
+    python benchmarks/real_aa.py [--pairs 30] [--each 1] [--matrix matrices/smoke.yaml] [-k EXPRESSION]
 
-Each pair is a run that stores baselines and a second, identical one that is judged against them. With ``--history`` all
-pairs share one baseline store: the first run is the anchor, and the history grows from run to run as it does in CI.
+Each pair is a run that stores baselines and an identical one that is judged against them; ``--each 3`` judges three
+runs against every such baseline. With ``--history`` all pairs share one baseline store: the first run is the anchor, and
+the history grows from run to run as it does in CI.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def main() -> None:
     """Print a line per pair, then the shares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--each", type=int, default=1, help="how many runs are judged against one baseline")
     parser.add_argument("--matrix", type=Path, default=ROOT / "matrices" / "smoke.yaml")
     parser.add_argument("--history", action="store_true", help="one baseline store for all pairs")
     parser.add_argument("--keep", type=Path, help="a folder for the report.json of every judged run")
@@ -66,9 +68,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for pair in range(1, given.pairs + 1):
-            baselines = folder / ("all" if given.history else str(pair))
+            baselines = folder / ("all" if given.history else str((pair - 1) // given.each))
             first_s = 0.0
-            if not given.history or pair == 1:
+            if not baselines.exists():
                 cells, first_s = run(given.matrix, baselines, folder / "report", "--thor-update-baseline", *select)
                 stored += cells
             update = ["--thor-update-baseline"] if given.history else []
