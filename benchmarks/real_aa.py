@@ -3,8 +3,8 @@
     python benchmarks/real_aa.py [--pairs 30] [--each 1] [--matrix matrices/smoke.yaml] [-k EXPRESSION]
 
 Each pair is a run that stores baselines and an identical one that is judged against them; ``--each 3`` judges three
-runs against every such baseline. With ``--history`` all pairs share one baseline store: the first run is the anchor, and
-the history grows from run to run as it does in CI.
+runs against every such baseline. With ``--history`` all pairs share one baseline store: the first run is the anchor,
+and the history grows from run to run as it does in CI.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ def nearest(cells: Iterable[dict[str, Any]]) -> dict[str, float]:
     return found
 
 
+def kept(keep: Path | None, folder: Path, name: str) -> None:
+    """Keep a run's report, where that was asked for."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "report" / "report.json", keep / name)
+
+
 def main() -> None:
     """Print a line per pair, then the shares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,7 +65,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=1, help="how many runs are judged against one baseline")
     parser.add_argument("--matrix", type=Path, default=ROOT / "matrices" / "smoke.yaml")
     parser.add_argument("--history", action="store_true", help="one baseline store for all pairs")
-    parser.add_argument("--keep", type=Path, help="a folder for the report.json of every judged run")
+    parser.add_argument("--keep", type=Path, help="a folder for the report.json of every run")
     parser.add_argument("-k", dest="expression", default="")
     given = parser.parse_args()
     select = ["-k", given.expression] if given.expression else []
@@ -73,6 +80,7 @@ def main() -> None:
             if not baselines.exists():
                 cells, first_s = run(given.matrix, baselines, folder / "report", "--thor-update-baseline", *select)
                 stored += cells
+                kept(given.keep, folder, f"{pair:02}-baseline.json")
             update = ["--thor-update-baseline"] if given.history else []
             cells, second_s = run(given.matrix, baselines, folder / "report", *update, *select)
             judged += cells
@@ -83,9 +91,7 @@ def main() -> None:
             for cell in cells:
                 if cell["verdict"] in {"regressed", "invalid"}:
                     print(f"  {cell['reason']}", flush=True)
-            if given.keep:
-                given.keep.mkdir(parents=True, exist_ok=True)
-                shutil.copy(folder / "report" / "report.json", given.keep / f"{pair:02}.json")
+            kept(given.keep, folder, f"{pair:02}.json")
     launches = sum(len(cell["launches"]) for cell in judged)
     print(f"\n{given.pairs} pairs, {len(judged)} cells judged, {launches / len(judged):.2f} launches each")
     for verdict, count in told(judged).most_common():

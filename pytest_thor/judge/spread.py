@@ -29,6 +29,8 @@ LAUNCH_DF = 4.0
 """How many degrees of freedom the prior spread between launches is worth: four launches' more outweigh it."""
 RUN_DF = 2.0
 """The same of the spread between runs: little, for nothing is known of the machine yet."""
+RESTLESS = 3.0
+"""So many times the prior spread between launches is a machine at rest; what lies beyond it, its runs have too."""
 ALIKE_DF = 100.0
 """At most so many degrees of freedom has the spread that all cells show, however alike they are."""
 
@@ -194,8 +196,14 @@ def _pooled(key: str, pasts: Sequence[Past]) -> Spread:
         for step, (squared, df) in zip(between, own, strict=True)
         if step is not None
     ]
-    run, run_df = _pooled_runs(prior, steps)
+    run, run_df = _pooled_runs(_restless(prior, launch), steps)
     return Spread(launch_sd=math.sqrt(launch), launch_df=launch_df, run_sd=math.sqrt(run), run_df=run_df)
+
+
+def _restless(prior: Spread, launch: float) -> Spread:
+    """Widen the prior between runs where launches lie far apart: what moves them did not begin with this run."""
+    beyond = launch - (RESTLESS * prior.launch_sd) ** 2
+    return replace(prior, run_sd=max(prior.run_sd, math.sqrt(max(0.0, beyond))))
 
 
 def _common(prior: Spread, own: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -50,6 +50,16 @@ def test_a_wider_threshold_tells_that_the_machine_moves_more_and_a_finer_one_qui
     assert spread_of(gate, "tg_tps", {"tg_tps": both}) == both
 
 
+def test_a_machine_that_does_not_hold_still_within_a_run_is_not_taken_to_hold_still_between_runs() -> None:
+    def first_runs(launch: float) -> Spread:
+        return estimate_spreads(replace(cell, history=()) for cell in matrix(launch=launch, runs=0))["tg_tps"]
+
+    assert first_runs(0.005).run_sd == first_runs(0.02).run_sd == stated("tg_tps").run_sd
+    restless = first_runs(0.08)
+    assert restless.run_sd == pytest.approx(math.sqrt(restless.launch_sd**2 - 0.03**2))
+    assert restless.run_df == stated("tg_tps").run_df
+
+
 @pytest.mark.parametrize(("launch", "runs"), [(0.004, 0.03), (0.02, 0.03), (0.004, 0.01)])
 def test_both_levels_are_found_in_a_history(launch: float, runs: float) -> None:
     found = [estimate_spreads(matrix(launch=launch, runs=runs, seed=seed))["tg_tps"] for seed in range(12)]
