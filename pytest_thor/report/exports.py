@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_thor.measurement import METRICS, Better
@@ -56,18 +56,16 @@ def bencher(document: ReportDocument) -> str:
 def long_csv(document: ReportDocument) -> bytes:
     """Return one row per raw sample of every launch, failed and reference launches included; lines end in a newline."""
     content = io.BytesIO()
-    text = io.TextIOWrapper(content, encoding="utf-8", errors="replace", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    content.write(_line(CSV_COLUMNS).encode())
     for record in document.cells:
         for role, launches in (("current", record.launches), ("reference", record.reference_launches)):
             for number, launch in enumerate(launches, 1):
-                writer.writerows(_samples(record, role, number, launch))
-    text.flush()
+                content.write("".join(_samples(record, role, number, launch)).encode("utf-8", "replace"))
     return content.getvalue()
 
 
-def _samples(record: CellRecord, role: str, number: int, launch: LaunchRecord) -> Iterator[tuple[object, ...]]:
+def _samples(record: CellRecord, role: str, number: int, launch: LaunchRecord) -> Iterator[str]:
+    """Yield a line per sample. What the samples of a metric share is quoted once: there are a million and more."""
     place = (
         *(record.matrix, record.id, record.model, record.quant, record.backend, record.engine, record.workload),
         *(record.kind, record.device, record.outcome, record.verdict or "", role, number, launch.started_at),
@@ -76,8 +74,15 @@ def _samples(record: CellRecord, role: str, number: int, launch: LaunchRecord) -
     for name, samples in launch.samples.items():
         known = METRICS.get(name)
         metric = (name, known.unit, known.better) if known else (name, "", "")
+        shared = _line((*place, *metric)).removesuffix("\n")
         for index, value in enumerate(samples, 1):
-            yield (*place, *metric, index, value)
+            yield f"{shared},{index},{value!r}\n"
+
+
+def _line(fields: Sequence[object]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(fields)
+    return text.getvalue()
 
 
 def _believable(document: ReportDocument) -> Iterator[tuple[CellRecord, str, MetricRecord]]:
