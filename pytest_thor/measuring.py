@@ -24,7 +24,8 @@ from pytest_thor.report import document
 from pytest_thor.report.junit import properties
 from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
-from pytest_thor.session import Policy, Session, Setup
+from pytest_thor.session import Session
+from pytest_thor.setup import Policy, Setup
 from pytest_thor.terminal import Terminal
 from pytest_thor.verdict import Verdict
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_thor.cell import Cell
+    from pytest_thor.progress import Status
     from pytest_thor.report.document import CellRecord, MetricRecord, ShiftRecord
-    from pytest_thor.session import Status
     from pytest_thor.verdict import Judgement, MetricJudgement
 
 _COLOURS: dict[str, dict[str, bool]] = {

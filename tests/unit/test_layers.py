@@ -16,9 +16,9 @@ FLOORS = {
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
         *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
-        *("published_beside", "fitting", "stock", "starter"),
+        *("published_beside", "weights", "fitting", "stock", "starter"),
         *("comparison", "merging"),
-        *("expectation", "sharding"),
+        *("expectation", "sharding", "setup", "progress", "opening"),
     },
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
