@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from pytest_thor.cell import Scalar
 from pytest_thor.errors import ArtifactInvalid
@@ -15,10 +15,12 @@ MAX_HEADER_BYTES = 256 << 20  # the largest known headers (262k tokens with scor
 MAX_ARRAY_STRINGS = 8 << 20  # over all arrays of a header: 30 times the largest vocabularies with their merges
 MAX_KEY_BYTES = 65535  # by the GGUF specification
 KEPT_STRING_BYTES = 1024  # longer ones are chat templates and licences, which nobody here asks for
+_FIRST_READ_BYTES = 64 << 10  # then twice as much each time, up to the next
 _READ_BYTES = 1 << 20
-_SHORT_BYTES = 64 << 10  # shorter arrays are walked as fast as they are compared
+_PIECE_BYTES = 256 << 10
+_SHORT_BYTES = 16 << 10  # shorter arrays are walked as fast as they are compared
 _LONG_BYTES = 16 << 20
-_REMEMBERED = 8
+_REMEMBERED_BYTES = 48 << 20  # a vocabulary and its merges take about 5 MB
 
 _SCALARS = {
     0: struct.Struct("<B"),
@@ -38,18 +40,23 @@ _U32, _U64 = _SCALARS[4], _SCALARS[10]
 
 
 class _Walked:
-    """String arrays that were walked before, newest first: the quants of a model share one vocabulary.
+    """String arrays that were walked before, the last used first: the models of a collection share few vocabularies.
 
-    Comparing an array's bytes takes a tenth of the time of walking it. The tuple is replaced and never changed, so that
-    threads may read headers at once.
+    Comparing an array's bytes takes a twentieth of the time of walking it, and can be wrong as little. The tuple is
+    replaced and never changed, so that threads may read headers at once.
     """
 
     def __init__(self) -> None:
         self.arrays: tuple[tuple[int, bytes], ...] = ()
 
     def remember(self, count: int, content: bytes) -> None:
-        """Keep an array of ``count`` strings, and let go of the oldest."""
-        self.arrays = ((count, content), *self.arrays)[:_REMEMBERED]
+        """Keep an array of ``count`` strings in front, and let go of those that were not used for longest."""
+        kept, room = [(count, content)], _REMEMBERED_BYTES - len(content)
+        for known in self.arrays:
+            if known[1] is not content and room >= len(known[1]):
+                kept.append(known)
+                room -= len(known[1])
+        self.arrays = tuple(kept)
 
 
 _WALKED = _Walked()
@@ -59,68 +66,68 @@ class HeaderBytes:
     """The start of an open file, read in growing pieces as the walk moves on.
 
     Plain reads rather than a memory map: a file that another process cuts short while it is mapped ends the whole
-    process with SIGBUS. ``position`` is the offset of the next byte to be read.
+    process with SIGBUS. ``position`` is the offset of the next byte to be read. ``file`` has to be unbuffered.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, size_bytes: int) -> None:
+    def __init__(self, path: Path, file: RawIOBase, size_bytes: int) -> None:
         self.path = path
         self.size_bytes = size_bytes
         self.position = 0
         self._file = file
         self._data = bytearray()
+        self._start = 0  # of the data in the file
+        self._ahead = _FIRST_READ_BYTES
         self._strings_left = MAX_ARRAY_STRINGS
 
     def invalid(self, message: str, *, at: int | None = None) -> ArtifactInvalid:
         """Return the error that names this file and the byte where the trouble is."""
         return ArtifactInvalid(f"{self.path}: byte {self.position if at is None else at}: {message}")
 
-    def walked(self) -> memoryview:
-        """Return every byte up to ``position``."""
-        return memoryview(self._data)[: self.position]
-
     def require(self, count: int, what: str) -> None:
-        """Make sure that ``count`` bytes follow ``position``.
+        """Make sure that ``count`` bytes follow ``position``, and have them at hand.
 
         Raises:
             ArtifactInvalid: the file or the limit of a header ends before.
         """
-        end = self.position + count
-        if end <= len(self._data):
+        end, have = self.position + count, self._start + len(self._data)
+        if end <= have:
             return
-        if end > self.size_bytes:
-            raise self.invalid(
-                f"the file ends at byte {self.size_bytes}, before the end of {what} ({count} bytes); "
-                "it is truncated or damaged, so fetch it again"
-            )
-        if end > MAX_HEADER_BYTES:
-            raise self.invalid(f"{what} ({count} bytes) goes beyond the {MAX_HEADER_BYTES} bytes a header may take")
-        wanted = min(max(end, len(self._data) + _READ_BYTES), self.size_bytes, MAX_HEADER_BYTES)
-        self._data += self._file.read(wanted - len(self._data))
-        if end > len(self._data):
+        self._check_within(count, what)
+        wanted = min(max(end, have + self._ahead), self.size_bytes, MAX_HEADER_BYTES)
+        self._ahead = min(2 * self._ahead, _READ_BYTES)
+        self._file.seek(have)
+        while have < end and (piece := self._file.read(wanted - have)):
+            self._data += piece
+            have += len(piece)
+        if have < end:
             raise self.invalid(f"the file became shorter while it was read: expected {what} ({count} bytes)")
 
     def take(self, count: int, what: str) -> bytes:
         """Return the next ``count`` bytes."""
         self.require(count, what)
-        start, self.position = self.position, self.position + count
-        return bytes(self._data[start : self.position])
+        start = self.position - self._start
+        self.position += count
+        return bytes(self._data[start : start + count])
 
     def u32(self, what: str) -> int:
         """Return the next unsigned 32-bit number."""
-        return int(_U32.unpack(self.take(4, what))[0])
+        return self.numbers(_U32, what)[0]
 
     def u64(self, what: str) -> int:
         """Return the next unsigned 64-bit number."""
-        return int(_U64.unpack(self.take(8, what))[0])
+        return self.numbers(_U64, what)[0]
 
     def numbers(self, layout: struct.Struct, what: str) -> tuple[int, ...]:
         """Return the next numbers of a layout of whole numbers."""
-        return layout.unpack(self.take(layout.size, what))
+        self.require(layout.size, what)
+        found = layout.unpack_from(self._data, self.position - self._start)
+        self.position += layout.size
+        return found
 
     def text(self, limit_bytes: int, what: str) -> str:
         """Return the next string, which has to be UTF-8 of at most ``limit_bytes``."""
         start = self.position
-        length = self.u64(f"the length of {what}")
+        (length,) = self.numbers(_U64, what)
         if length > limit_bytes:
             raise self.invalid(f"expected {what} of at most {limit_bytes} bytes, found a length of {length}", at=start)
         try:
@@ -166,9 +173,8 @@ class HeaderBytes:
 
     def _short_string(self, what: str) -> str | None:
         length = self.u64(f"the length of {what}")
-        self.require(length, what)
         if length > KEPT_STRING_BYTES:
-            self.position += length
+            self._pass_over(length, what)
             return None
         return self.take(length, what).decode(errors="replace")
 
@@ -181,9 +187,7 @@ class HeaderBytes:
         if kind == _STRING:
             self._skip_strings(count, what)
         elif kind in _SCALARS:
-            size = count * _SCALARS[kind].size
-            self.require(size, what)
-            self.position += size
+            self._pass_over(count * _SCALARS[kind].size, what)
         else:
             raise self.invalid(f"expected the element type of {what}, 0 to 8 or 10 to 12, found {kind}", at=start)
 
@@ -197,7 +201,7 @@ class HeaderBytes:
         unpack, start, strings = _U64.unpack_from, self.position, count
         while count:
             self.require(8, what)
-            data, position, walked = self._data, self.position, 0
+            data, position, walked = self._data, self.position - self._start, 0
             try:  # the hot loop, 300,000 turns for a usual vocabulary: its only check is the reader's own
                 for walked in range(count):  # noqa: B007 - read after the loop
                     (length,) = unpack(data, position)
@@ -206,6 +210,7 @@ class HeaderBytes:
                 count -= walked
             else:
                 count = 0
+            position += self._start
             if position > min(self.size_bytes, MAX_HEADER_BYTES):
                 raise self.invalid(
                     f"a string of {what} reaches to byte {position}, but the file ends at byte {self.size_bytes} "
@@ -214,22 +219,57 @@ class HeaderBytes:
                 )
             self.position = position
         self.require(0, what)
-        self._remember(strings, start)
+        if _SHORT_BYTES <= self.position - start <= _LONG_BYTES:
+            _WALKED.remember(strings, bytes(self._data[start - self._start : self.position - self._start]))
 
     def _skip_as_before(self, count: int) -> bool:
-        """Skip so many strings if they are, byte for byte, an array that was walked before."""
+        """Pass over so many strings if they are, byte for byte, an array that was walked before."""
         for strings, content in _WALKED.arrays:
             end = self.position + len(content)
-            if strings == count and end <= min(self.size_bytes, MAX_HEADER_BYTES):
-                self.require(len(content), "an array of strings")
-                if self._data.startswith(content, self.position):
-                    self.position = end
-                    return True
+            if strings == count and end <= min(self.size_bytes, MAX_HEADER_BYTES) and self._follows(content):
+                self._move_to(end)
+                _WALKED.remember(count, content)
+                return True
         return False
 
-    def _remember(self, count: int, start: int) -> None:
-        if _SHORT_BYTES <= self.position - start <= _LONG_BYTES:
-            _WALKED.remember(count, bytes(self._data[start : self.position]))
+    def _follows(self, content: bytes) -> bool:
+        """Tell whether ``content`` stands at ``position``, reading what is not at hand in pieces that are not kept.
+
+        A piece that stays in the processor's cache is compared as it comes, which no large buffer would allow.
+        """
+        with memoryview(self._data)[self.position - self._start :][: len(content)] as at_hand:
+            if not content.startswith(at_hand):
+                return False
+            compared = len(at_hand)
+        piece = bytearray(_PIECE_BYTES)
+        self._file.seek(self.position + compared)
+        with memoryview(piece) as view:
+            while compared < len(content):
+                read = self._file.readinto(view[: len(content) - compared])
+                if not read or not content.startswith(view[:read], compared):
+                    return False
+                compared += read
+        return True
+
+    def _pass_over(self, count: int, what: str) -> None:
+        """Move over bytes that nobody asks for, without reading them."""
+        self._check_within(count, what)
+        self._move_to(self.position + count)
+
+    def _move_to(self, position: int) -> None:
+        self.position = position
+        if position > self._start + len(self._data):
+            self._data, self._start, self._ahead = bytearray(), position, _FIRST_READ_BYTES
+
+    def _check_within(self, count: int, what: str) -> None:
+        end = self.position + count
+        if end > self.size_bytes:
+            raise self.invalid(
+                f"the file ends at byte {self.size_bytes}, before the end of {what} ({count} bytes); "
+                "it is truncated or damaged, so fetch it again"
+            )
+        if end > MAX_HEADER_BYTES:
+            raise self.invalid(f"{what} ({count} bytes) goes beyond the {MAX_HEADER_BYTES} bytes a header may take")
 
 
 def shown(name: str) -> str:

@@ -50,7 +50,7 @@ class GgufHeader:
 
     ``architecture`` and other figures are None where the file does not say them: shards after the first never do.
     ``metadata`` holds every scalar; arrays and strings longer than 1 KiB are None in it. ``header_bytes`` is where
-    the tensor table ends; ``header_sha256`` is taken over the bytes before.
+    the tensor table ends; :func:`header_sha256` is taken over the bytes before.
     """
 
     path: Path
@@ -69,7 +69,6 @@ class GgufHeader:
     tensor_bytes: int
     size_bytes: int
     header_bytes: int
-    header_sha256: str
     metadata: Mapping[str, Scalar]
 
 
@@ -83,6 +82,18 @@ def read_header(path: Path) -> GgufHeader:
     """
     with _opened(path) as source:
         return _read(source)
+
+
+def header_sha256(header: GgufHeader) -> str:
+    """Return the hash of a file's header, without any weight: of its bytes up to the end of the tensor table.
+
+    Raises:
+        ArtifactMissing: the file is there no longer.
+        ArtifactInvalid: it became shorter than its header.
+        ArtifactError: it cannot be read.
+    """
+    with _opened(header.path) as source:
+        return hashlib.sha256(source.take(header.header_bytes, "the header")).hexdigest()
 
 
 def read_integers(path: Path, key: str) -> tuple[int, array[int] | None] | None:
@@ -114,7 +125,7 @@ def _opened(path: Path) -> Iterator[HeaderBytes]:
         if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise ArtifactInvalid(f"{path}: is {kind}; expected a GGUF file")
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             yield HeaderBytes(path, file, status.st_size)
     except FileNotFoundError:
         reason = "is a broken link" if path.is_symlink() else "there is no such file"
@@ -147,7 +158,6 @@ def _read(source: HeaderBytes) -> GgufHeader:
         tensor_bytes=sum(tensor.size_bytes for tensor in tensors),
         size_bytes=source.size_bytes,
         header_bytes=source.position,
-        header_sha256=hashlib.sha256(source.walked()).hexdigest(),
         metadata=MappingProxyType(metadata),
     )
 

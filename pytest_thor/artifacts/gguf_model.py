@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_thor.artifacts.gguf_header import GgufHeader, read_header
+from pytest_thor.artifacts.gguf_header import GgufHeader, header_sha256, read_header
 from pytest_thor.artifacts.gguf_tensors import GgufTensor
 from pytest_thor.errors import ArtifactInvalid, ArtifactMissing
 
@@ -20,8 +20,7 @@ class GgufModel:
     """A model as its GGUF files describe it; sizes and tensors are those of all shards together.
 
     ``path`` is the file that an engine is given: the first shard. ``size_bytes`` counts whole files,
-    ``tensor_bytes`` weights only. ``header_sha256`` is that of a single file's header, or taken over the shards'
-    header hashes in their order.
+    ``tensor_bytes`` weights only.
     """
 
     path: Path
@@ -37,7 +36,6 @@ class GgufModel:
     tensors: tuple[GgufTensor, ...]
     tensor_bytes: int
     size_bytes: int
-    header_sha256: str
 
 
 def read_model(path: Path) -> GgufModel:
@@ -69,8 +67,17 @@ def read_model(path: Path) -> GgufModel:
         tensors=tensors,
         tensor_bytes=sum(header.tensor_bytes for header in headers),
         size_bytes=sum(header.size_bytes for header in headers),
-        header_sha256=_hash_of_headers(headers),
     )
+
+
+def headers_sha256(model: GgufModel) -> str:
+    """Return the hash of a single file's header, or one over the shards' header hashes in their order.
+
+    Raises:
+        ArtifactError: a file changed, or cannot be read.
+    """
+    hashes = [header_sha256(header) for header in model.headers]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def shard_paths(path: Path) -> tuple[Path, ...]:
@@ -126,12 +133,6 @@ def _check_together(headers: tuple[GgufHeader, ...]) -> None:
     total = first.split.tensors if first.split else None
     if total is not None and total != len(names):
         raise ArtifactInvalid(f"{first.path}: expected {total} tensors in all shards, found {len(names)}")
-
-
-def _hash_of_headers(headers: tuple[GgufHeader, ...]) -> str:
-    if len(headers) == 1:
-        return headers[0].header_sha256
-    return hashlib.sha256("\n".join(header.header_sha256 for header in headers).encode()).hexdigest()
 
 
 def _quant_of_most_weights(headers: tuple[GgufHeader, ...]) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_thor.artifacts.gguf_model import read_model
+from pytest_thor.artifacts.gguf_model import headers_sha256, read_model
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 
 _CHUNK_BYTES = 4 << 20
@@ -41,7 +41,7 @@ def content_identity(path: Path, *, full: bool = False) -> ContentIdentity:
     shards = [header.path for header in model.headers]
     return ContentIdentity(
         size_bytes=model.size_bytes,
-        header_sha256=model.header_sha256,
+        header_sha256=headers_sha256(model),
         sha256=_sha256_of(shards) if full else None,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pytest_thor.artifacts.gguf_header import read_header
+from pytest_thor.artifacts.gguf_header import header_sha256, read_header
 from pytest_thor.artifacts.gguf_model import read_model
 from pytest_thor.artifacts.hf_config import read_json
 from pytest_thor.artifacts.identity import content_identity
@@ -153,7 +153,7 @@ def _make(recipe: _Recipe, quantizer: Path | None, tell: Callable[[str], None]) 
             "imatrix_sha256": recipe.guided,
             "quantizer_build": build,
             "size_bytes": header.size_bytes,
-            "header_sha256": header.header_sha256,
+            "header_sha256": header_sha256(header),
         }
         atomic_write_text(_provenance(target), json.dumps(provenance, indent=2) + "\n")
         unfinished.replace(target)
@@ -169,7 +169,7 @@ def _made_before(target: Path, quant: Quant) -> Made | None:
     except (ArtifactMissing, ArtifactInvalid):
         return None
     told = (provenance or {}).get("size_bytes"), (provenance or {}).get("header_sha256")
-    if provenance is None or header.quant != quant.mixes_as or told != (header.size_bytes, header.header_sha256):
+    if provenance is None or header.quant != quant.mixes_as or told != (header.size_bytes, header_sha256(header)):
         return None
     return Made(path=target, provenance=dict(provenance))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import struct
 import tracemalloc
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_thor.artifacts import gguf_bytes
-from pytest_thor.artifacts.gguf_header import GgufHeader, read_header
+from pytest_thor.artifacts.gguf_header import GgufHeader, header_sha256, read_header
 from pytest_thor.artifacts.gguf_types import FILE_TYPES, GGML_TYPES
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 
@@ -92,10 +93,16 @@ def test_the_header_names_the_model(tiny_model: Path) -> None:
 def test_the_hash_covers_the_header_and_no_weight(tiny_model: Path, tmp_path: Path) -> None:
     content = bytearray(tiny_model.read_bytes())
     header = read_header(tiny_model)
+    expected = hashlib.sha256(content[: header.header_bytes]).hexdigest()
+    assert header_sha256(header) == expected
     content[-1] ^= 1
-    assert read(tmp_path, bytes(content)).header_sha256 == header.header_sha256
+    assert header_sha256(read(tmp_path, bytes(content))) == expected
     content[header.header_bytes - 40] ^= 1  # a letter in the name of the last tensor
-    assert read(tmp_path, bytes(content)).header_sha256 != header.header_sha256
+    changed = read(tmp_path, bytes(content))
+    assert header_sha256(changed) != expected
+    os.truncate(changed.path, header.header_bytes - 1)
+    with pytest.raises(ArtifactInvalid, match="before the end of the header"):
+        header_sha256(changed)
 
 
 def test_types_and_quants_are_those_of_the_gguf_package() -> None:
@@ -183,7 +190,7 @@ def test_a_file_that_may_not_be_read_says_so(small_file: Path, monkeypatch: pyte
 def test_a_file_cut_short_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "shrinking.gguf"
     path.write_bytes(gguf_file())
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         source = gguf_bytes.HeaderBytes(path, file, size_bytes=10_000)
         with pytest.raises(ArtifactInvalid, match="became shorter while it was read"):
             source.take(5_000, "the rest")
@@ -308,3 +315,131 @@ def test_a_damaged_file_is_read_or_refused_but_never_anything_else(
         header = read_header(scratch)
         assert 0 <= header.tensor_bytes <= header.size_bytes
         assert all(each.offset + each.size_bytes <= header.size_bytes for each in header.tensors)
+
+
+# --- arrays that were walked before -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every limit so small that a few strings go through all of what a large vocabulary goes through."""
+    for name, value in (("FIRST_READ", 48), ("READ", 96), ("PIECE", 16), ("SHORT", 1), ("REMEMBERED", 2000)):
+        monkeypatch.setattr(gguf_bytes, f"_{name}_BYTES", value)
+    monkeypatch.setattr(gguf_bytes, "_WALKED", gguf_bytes._Walked())
+
+
+def reading(path: Path) -> GgufHeader | str:
+    try:
+        return read_header(path)
+    except ArtifactInvalid as error:
+        return str(error)
+
+
+def vocabulary_file(words: list[bytes], name: bytes, data: int = 64) -> bytes:
+    array = struct.pack("<IQ", STRING, len(words)) + b"".join(map(text, words))
+    return gguf_file(
+        entry("general.architecture", STRING, text("qwen3")),
+        entry("tokenizer.ggml.tokens", ARRAY, array),
+        entry("tokenizer.ggml.scores", ARRAY, struct.pack("<IQ", 6, len(words)) + bytes(4 * len(words))),
+        entry("general.name", STRING, text(name)),
+        tensors=(tensor("a", (8,)), tensor("b", (8,), offset=32)),
+        data=data,
+    )
+
+
+WORDS = st.lists(st.binary(max_size=40) | st.just(b"x" * 300), min_size=1, max_size=12)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=WORDS, data=st.data())
+def test_what_was_read_before_never_changes_a_reading(
+    small_pieces: None, scratch: Path, words: list[bytes], data: st.DataObject
+) -> None:
+    files = [vocabulary_file(words, b"first")]
+    for _ in range(data.draw(st.integers(1, 4))):
+        other = list(words)
+        if data.draw(st.booleans()):  # the same number of strings, the same start, another length or the same
+            place = data.draw(st.integers(0, len(other) - 1))
+            size = len(other[place])
+            other[place] = data.draw(st.binary(max_size=40) | st.binary(min_size=size, max_size=size))
+        content = bytearray(vocabulary_file(other, data.draw(st.sampled_from([b"first", b"another name"]))))
+        if data.draw(st.booleans()):
+            content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        length = data.draw(st.integers(0, len(content)) | st.just(len(content)))
+        files.append(bytes(content[:length]))
+    found = []
+    for each in files:
+        scratch.write_bytes(each)
+        found.append(reading(scratch))
+    for each, before in zip(files, found, strict=True):
+        scratch.write_bytes(each)
+        gguf_bytes._WALKED.arrays = ()
+        assert reading(scratch) == before
+
+
+def test_a_string_that_holds_a_whole_header_of_its_own_is_not_taken_for_what_follows(
+    small_pieces: None, tmp_path: Path
+) -> None:
+    """The start, the number of strings and all that follows at the old length agree: only the bytes tell."""
+    words = [b"token %04d" % number for number in range(20)]
+    honest = vocabulary_file(words, b"honest")
+    after = honest[honest.index(text("tokenizer.ggml.scores")) :]
+    # The last string reaches further, and in it stands, where the first file's array ends, what follows there.
+    forged = [*words[:-1], words[-1] + after]
+    hostile = vocabulary_file(forged, b"hostile", data=4096)
+    assert read(tmp_path, honest).name == "honest"
+    assert hostile[: honest.index(words[-1]) - 8] == honest[: honest.index(words[-1]) - 8]
+    start = hostile.index(words[-1]) + len(words[-1])
+    assert hostile[start : start + len(after)] == after
+    assert read(tmp_path, hostile).name == "hostile"
+
+
+def test_an_array_that_differs_in_its_last_byte_is_walked(small_pieces: None, tmp_path: Path) -> None:
+    words = [b"%03d" % number for number in range(50)]
+    first = read(tmp_path, vocabulary_file(words, b"n"))
+    assert gguf_bytes._WALKED.arrays[0][0] == 50
+    longer = read(tmp_path, vocabulary_file([*words[:-1], b"04"], b"n"))
+    assert (longer.header_bytes, longer.name) == (first.header_bytes - 1, "n")
+    assert len(gguf_bytes._WALKED.arrays) == 2
+
+
+def test_the_arrays_used_last_are_kept_within_a_limit(small_pieces: None, tmp_path: Path) -> None:
+    def vocabulary(letter: str) -> bytes:
+        return vocabulary_file([f"{letter}{number:08d}".encode() for number in range(40)], b"n")  # 680 bytes
+
+    kept = [vocabulary(letter) for letter in "ab"]
+    for content in (*kept, kept[0], vocabulary("c")):
+        read(tmp_path, content)
+    assert [content[8:9] for _, content in gguf_bytes._WALKED.arrays] == [b"c", b"a"]
+    read(tmp_path, kept[0])
+    assert [content[8:9] for _, content in gguf_bytes._WALKED.arrays] == [b"a", b"c"]
+
+
+def test_numbers_and_long_texts_are_passed_over_without_being_read(tmp_path: Path) -> None:
+    count = 3_000_000
+    content = gguf_file(
+        entry("scores", ARRAY, struct.pack("<IQ", 6, count) + bytes(4 * count)),
+        entry("template", STRING, text(b"x" * 2_000_000)),
+        entry("last", U32, struct.pack("<I", 7)),
+    )
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert read_header(path).metadata == {"scores": None, "template": None, "last": 7}
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1_000_000
+
+
+def test_a_file_cut_short_while_an_array_is_compared_is_noticed(small_pieces: None, tmp_path: Path) -> None:
+    content = vocabulary_file([b"token"] * 40, b"n")
+    read(tmp_path, content)
+    path = tmp_path / "shrinking.gguf"
+    path.write_bytes(content[:300])
+    with path.open("rb", buffering=0) as file:
+        source = gguf_bytes.HeaderBytes(path, file, size_bytes=len(content))
+        source.take(content.index(text("tokenizer.ggml.tokens")) + len(text("tokenizer.ggml.tokens")), "the start")
+        with pytest.raises(ArtifactInvalid, match="became shorter while it was read"):
+            source.value("the tokens")

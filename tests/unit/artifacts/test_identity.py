@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_thor.artifacts.gguf_header import read_header
+from pytest_thor.artifacts.gguf_header import header_sha256, read_header
 from pytest_thor.artifacts.identity import content_identity
 from pytest_thor.errors import ArtifactInvalid, ArtifactMissing
 
@@ -28,7 +28,7 @@ def hf_model(tmp_path: Path) -> Path:
 def test_a_gguf_file_is_identified_by_its_size_and_header(tiny_model: Path) -> None:
     identity = content_identity(tiny_model)
     assert identity.size_bytes == tiny_model.stat().st_size
-    assert identity.header_sha256 == read_header(tiny_model).header_sha256
+    assert identity.header_sha256 == header_sha256(read_header(tiny_model))
     assert identity.sha256 is None
 
 
