@@ -97,14 +97,19 @@ def test_a_run_with_everything_loads_in_silence_and_is_no_wider_than_the_screen(
     assert page.run("document.documentElement.scrollWidth") <= screen.get("width", 1440)
     assert page.run("document.querySelectorAll('.plot svg').length") >= 10
     assert page.run("[...document.querySelectorAll('.plot')].every((plot) => plot.scrollWidth <= plot.clientWidth + 1)")
+    assert page.run("""[...document.querySelectorAll('.plot svg text')].filter((text) => {
+        const label = text.getBoundingClientRect(), frame = text.closest('.picture').getBoundingClientRect();
+        return label.width && (label.left < frame.left || label.right > frame.right);
+    }).map((text) => text.textContent)""") == []
 
 
 def test_there_is_a_picture_for_everything_that_has_data(opened: Opened, made: Path) -> None:
     page = opened(made)
 
     assert page.run("[...document.querySelectorAll('[data-picture]')].map((each) => each.dataset.picture)") == [
-        *("Prefill speed", "Size against speed", "Latency distributions", "Latency over load"),
-        *("Decode speed", "Throughput under load", "Throughput against concurrency", "Energy per token"),
+        *("Prefill speed", "Size against speed", "Latency over load"),
+        *("Decode speed", "Throughput under load", "Latency distributions"),
+        *("Throughput against concurrency", "Energy per token"),
         *("Efficiency", "History"),
     ]
     assert page.run("document.querySelectorAll('[data-picture=History] svg').length") == 6

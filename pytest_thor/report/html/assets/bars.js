@@ -1,6 +1,10 @@
 // Rows of one metric by model and quant, a colour for each backend: speeds, energy, distributions.
 const MOST_ROWS = 60;
 
+// The width of a letter of a label in pixels: a common one of the widest of the page's fonts.
+const LETTER = 7.1;
+const lettersIn = (pixels) => Math.max(4, Math.floor(pixels / LETTER));
+
 // The rows of a picture: a heading for each model where there are several, and a label that says what tells rows apart.
 function rowsByModel(shown, naming) {
   const ordered = [...shown].sort((one, other) =>
@@ -22,8 +26,8 @@ function rowsByModel(shown, naming) {
 // What every picture of rows shares: its size, its y axis, and the headings.
 function rowPlot({ entries, width, x, color, marks }) {
   const letters = Math.max(4, ...entries.map((entry) => entry.label?.length ?? 0));
-  const room = Math.min(letters * 6.6 + 16, width * 0.42);
-  const labels = new Map(entries.map((entry) => [entry.key, clipped(entry.label ?? "", Math.floor(room / 6.4))]));
+  const room = Math.min(letters * LETTER + 16, width * 0.42);
+  const labels = new Map(entries.map((entry) => [entry.key, clipped(entry.label ?? "", lettersIn(room - 8))]));
   const headings = entries.filter((entry) => entry.heading);
   return Plot.plot({
     ...{ width, height: entries.length * 23 + 52, marginLeft: room, marginRight: 68, marginTop: 8, marginBottom: 44 },

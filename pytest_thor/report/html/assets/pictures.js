@@ -20,7 +20,7 @@ const LOAD_CAPTION = { throughput: "Dotted red: the device's limit, where it is 
 
 function loadPicture(title, caption, metricsOf) {
   return {
-    title, caption, label: "curve",
+    title, caption, tall: true, label: "curve",
     choices: (rows) => {
       const curves = loadCurves(rows);
       return metricsOf.flatMap(([metrics, short]) =>
@@ -39,7 +39,7 @@ const PICTURES = [
   barsPicture("pp_tps", "Prefill speed", BARS),
   barsPicture("tg_tps", "Decode speed", BARS),
   {
-    title: "Size against speed", caption: "Dashed red: the most that the device can reach at that size.", label: "workload",
+    title: "Size against speed", tall: true, caption: "Dashed red: the most that the device can reach at that size.", label: "workload",
     choices: (rows) => SIZED.flatMap((name) => workloadChoices(rows.filter((cell) => cell.size_bytes), name).map(([workload]) => [`${name}|${workload}`, workload])),
     draw: (rows, choice, width) => {
       const [name, ...workload] = choice.split("|");
@@ -88,6 +88,7 @@ const pictures = (() => {
   const place = document.getElementById("pictures");
   const columns = [0, 1].map(() => make("div", { class: "column" }));
   const wide = make("div", { class: "column wide" });
+  const heights = [0, 0];
   let order = 0;
   const shown = PICTURES.filter((picture) => picture.choices(cells).length).map((picture) => {
     const plot = make("div", { class: "plot" });
@@ -96,8 +97,13 @@ const pictures = (() => {
     const figure = make("figure", { class: picture.wide ? "picture wide" : "picture", "data-picture": picture.title },
       make("header", {}, make("h3", {}, picture.title), control),
       make("figcaption", {}, picture.caption, " ", note), plot);
-    if (!picture.wide) figure.style.order = order;
-    (picture.wide ? wide : columns[order++ % 2]).append(figure);
+    if (picture.wide) wide.append(figure);
+    else {
+      const shorter = heights[1] < heights[0] ? 1 : 0;
+      heights[shorter] += picture.tall ? 3 : 1;
+      figure.style.order = order++;
+      columns[shorter].append(figure);
+    }
     return { ...picture, plot, note, control, choice: null, turn: 0 };
   });
 
