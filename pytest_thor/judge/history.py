@@ -16,6 +16,7 @@ REMEMBERED_RUNS = 30
 
 UNIT_FACTOR = 500.0
 """Values of one cell do not differ by so much but by their unit: milliseconds and seconds are 1000 apart."""
+_UNITS_APART = math.log(UNIT_FACTOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,26 +97,21 @@ def past_of(key: str, baseline: Sequence[float], history: Sequence[PastRun]) -> 
     What has no logarithm is passed over, and so is what lies so far from the baseline that its unit must be another.
     """
     accepted = _logs(baseline)
-    earlier = [
-        (launches, run.changed)
-        for run in history[-REMEMBERED_RUNS:]
-        if (launches := _logs([launch[key] for launch in run.values if key in launch]))
-        and not _apart((*accepted, *launches))
-    ]
-    return Past(
-        baseline=accepted,
-        earlier=tuple([launches for launches, _ in earlier]),
-        changed=frozenset([place for place, (_, changed) in enumerate(earlier) if changed]),
-    )
+    lowest, highest = min(accepted, default=math.inf), max(accepted, default=-math.inf)
+    earlier: list[tuple[float, ...]] = []
+    changed: list[int] = []
+    for run in history[-REMEMBERED_RUNS:]:
+        launches = _logs([launch[key] for launch in run.values if key in launch])
+        if launches and max(highest, *launches) - min(lowest, *launches) < _UNITS_APART:
+            if run.changed:
+                changed.append(len(earlier))
+            earlier.append(launches)
+    return Past(baseline=accepted, earlier=tuple(earlier), changed=frozenset(changed))
 
 
 def in_other_units(values: Sequence[float]) -> bool:
     """Tell whether positive values of one metric lie so far apart that they cannot be in one unit."""
     return bool(values) and max(values) / min(values) >= UNIT_FACTOR
-
-
-def _apart(logs: Sequence[float]) -> bool:
-    return max(logs) - min(logs) >= math.log(UNIT_FACTOR)
 
 
 def _logs(values: Sequence[float]) -> tuple[float, ...]:

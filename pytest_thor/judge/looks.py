@@ -28,6 +28,7 @@ _NODES = 24
 _TINY = 1e-13
 _FARTHEST = 8  # standard errors, whose tail is below the tiny
 _PER_UNIT = 8
+_HALVINGS = 16  # what is returned is the lower end: never too large, and by less than a ten-thousandth too small
 _SHARED = (
     *(0.0, 0.05, 0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25, 0.275, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75),
     *(1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0),
@@ -68,29 +69,29 @@ class Looks:
             return p
         if p < _TINY:
             return p * self.looks
-        table = _inflations(self.looks, self.launches - self.look + 1, _rounded(self.shared))
         place = -_NORMAL.inv_cdf(p) * _PER_UNIT
-        before = min(max(int(place), 0), len(table) - 2)
-        factor = table[before] + (place - before) * (table[before + 1] - table[before])
-        return min(1.0, p * factor)
+        before = min(max(int(place), 0), _FARTHEST * _PER_UNIT - 1)
+        of = self.looks, self.launches - self.look + 1, _rounded(self.shared)
+        low, high = _inflation(before, *of), _inflation(before + 1, *of)
+        return min(1.0, p * (low + (place - before) * (high - low)))
 
 
 def _rounded(shared: float) -> float:
     return _SHARED[bisect_right(_SHARED, shared) - 1]
 
 
-@lru_cache(maxsize=1024)
-def _inflations(looks: int, first: int, shared: float) -> tuple[float, ...]:
-    """Return by how much p grows over all looks, where one look's estimate is 0, 1/8, 2/8, … standard errors."""
-    levels = [_NORMAL.cdf(-place / _PER_UNIT) for place in range(_FARTHEST * _PER_UNIT + 1)]
-    return tuple([_union([level] * looks, first, shared) / level for level in levels])
+@lru_cache(maxsize=65536)
+def _inflation(place: int, looks: int, first: int, shared: float) -> float:
+    """Return by how much p grows over all looks, where one look's estimate is ``place`` eighths of a standard error."""
+    level = _NORMAL.cdf(-place / _PER_UNIT)
+    return _union([level] * looks, first, shared) / level
 
 
 @lru_cache(maxsize=4096)
 def _first_level(overall: float, decay: float, looks: int, first: int, shared: float) -> float:
     shape = [decay**number for number in range(looks)]
     low, high = overall / math.fsum(shape), overall
-    for _ in range(30):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         if _union([middle * part for part in shape], first, shared) > overall:
             high = middle
