@@ -119,6 +119,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """Return the files of an HF directory's weights, none where it has none (``load_format: dummy``).
 
     Raises:
+        ArtifactInvalid: the index lists a file outside the folder.
         ArtifactMissing: some that its index lists are not there.
         ArtifactError: the index cannot be read.
     """
@@ -126,6 +127,9 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     listed = index.get("weight_map") if index else None
     if isinstance(listed, dict):
         names = sorted({str(name) for name in listed.values()})
+        outside = [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name]
+        if outside:
+            raise ArtifactInvalid(f"{folder}: its index lists {outside[0][:200]!r}, which is no file in it")
         missing = [name for name in names if not (folder / name).exists()]
         if missing:
             named = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")

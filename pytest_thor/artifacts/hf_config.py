@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_thor import foreign_json
 from pytest_thor.errors import ArtifactError, ArtifactInvalid
 
 MAX_JSON_BYTES = 256 << 20
 """The largest known tokenizers, of 262,144 tokens, take 33 MB."""
+_MOST = 1 << 53
+"""A larger number is no size of anything; what is made of it would have no end of digits."""
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:
@@ -21,7 +24,10 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
         ArtifactError: it cannot be read.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # a named pipe would wait for ever
+            raise ArtifactInvalid(f"{path}: is not a file; expected the JSON of a model")
+        if status.st_size > MAX_JSON_BYTES:
             raise ArtifactInvalid(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB; expected the JSON of a model")
         content = path.read_bytes()
     except FileNotFoundError:
@@ -29,8 +35,8 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        found = foreign_json.parse(content)
+    except ValueError as error:
         raise ArtifactInvalid(f"{path}: is not JSON ({error}); fetch it again") from None
     if not isinstance(found, dict):
         raise ArtifactInvalid(f"{path}: expected a JSON object")
@@ -52,6 +58,6 @@ def read_config(folder: Path) -> Mapping[str, Any]:
 
 
 def whole_number(config: Mapping[str, Any], key: str) -> int | None:
-    """Return a configuration's positive whole number, or None where it has none of that name."""
+    """Return a configuration's positive whole number, or None where it has none of that name, or an absurd one."""
     value = config.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
+import stat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from pytest_thor import foreign_json
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 
 MAX_HEADER_BYTES = 100_000_000
 """As the format's own reader has it."""
+_MOST_DIMENSIONS = 32
 
 
 class SafetensorsFile(NamedTuple):
@@ -29,7 +31,10 @@ def read_safetensors(path: Path) -> SafetensorsFile:
         ArtifactError: it cannot be read.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+            raise ArtifactInvalid(f"{path}: is not a file; expected safetensors")
+        size = status.st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 2 <= length <= MAX_HEADER_BYTES or 8 + length > size:
@@ -41,13 +46,31 @@ def read_safetensors(path: Path) -> SafetensorsFile:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        tensors = json.loads(content)
-        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
-        elements = sum(math.prod(tensor["shape"]) for name, tensor in tensors.items() if name != "__metadata__")
-        wanted = 8 + length + max(ends, default=0)
-    except (ValueError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
+        header = foreign_json.parse(content)
+        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+        wanted = 8 + length + max((_count(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+        elements = sum(_elements(tensor["shape"]) for tensor in tensors)
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError):
         raise ArtifactInvalid(f"{path}: its header is not that of a safetensors file; fetch it again") from None
     if wanted != size:
         how = "truncated or still being downloaded" if size < wanted else "followed by something else"
         raise ArtifactInvalid(f"{path}: expected {wanted} bytes, as its header says, found {size}; it is {how}")
     return SafetensorsFile(size, elements)
+
+
+def _elements(shape: Any) -> int:  # noqa: ANN401 - JSON is anything
+    """Return how many numbers a tensor of a shape holds.
+
+    Raises:
+        ValueError: it is no shape, or one of more than can be counted; of what is neither, Python's product would be
+            a text, a list or a number without end.
+    """
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError("no shape")
+    return _count(math.prod(map(_count, shape)))
+
+
+def _count(value: Any) -> int:  # noqa: ANN401 - JSON is anything
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("no count")
+    return value

@@ -32,7 +32,9 @@ _CONTEXT_STEP = 256  # llama.cpp rounds a slot's context up to a multiple of it
 _SLOTS = re.compile(r"n_slots = \d+, n_ctx_slot = \d+, kv_unified = '(true|false)'")
 _THREADS_HTTP = "--threads-http"
 _METRICS = "--metrics"
-_COUNTER = re.compile(r"^llamacpp:(prompt_tokens|prompt_tokens_cached|tokens_predicted)_total (\d+)$", re.MULTILINE)
+_COUNTER = re.compile(
+    r"^llamacpp:(prompt_tokens|prompt_tokens_cached|tokens_predicted)_total (\d{1,18})$", re.MULTILINE
+)
 _OPEN_LOOP_CONNECTIONS = 256
 _MOST_HTTP_THREADS = 2048
 _UNIFIED = frozenset({"-kvu", "--kv-unified", "--kv-unified-per-slot"})

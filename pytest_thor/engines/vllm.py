@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -24,8 +25,11 @@ from pytest_thor.serving.target import Target
 _UNKNOWN_OPTION = re.compile(r"error: (unrecognized arguments: .+|argument \S+: .+)")
 _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """What keeps it from asking the network for files that are all there, and from telling of its use."""
-_PREFIX_HITS = re.compile(r"^vllm:(?:gpu_|external_)?prefix_cache_hits_total(?:\{[^}]*\})?\s+(\S+)", re.MULTILINE)
+_PREFIX_HITS = re.compile(
+    r"^vllm:(?:gpu_|external_)?prefix_cache_hits_total(?:\{[^}\n]*\})?[ \t]+(\S{1,40})", re.MULTILINE
+)
 _PREFIX_CACHING = re.compile(r'enable_prefix_caching="(\w+)"')
+_MOST_TOKENS = 10**15
 
 
 class Vllm:
@@ -146,15 +150,17 @@ def _service(server: Server, build: EngineBuild, model: str) -> Service:
     """Ask a server that is ready what it serves with."""
     place = server.place
     listed = get(place, "/v1/models").json()
-    first = listed["data"][0] if isinstance(listed, dict) and listed.get("data") else {}
-    tokens = first.get("max_model_len") if isinstance(first, dict) else None
+    data = listed.get("data") if isinstance(listed, dict) else None
+    first = data[0] if isinstance(data, list) and data else None
+    told = first.get("max_model_len") if isinstance(first, dict) else None
+    tokens = told if isinstance(told, int) and 0 < told < _MOST_TOKENS else None
     caching = _PREFIX_CACHING.search(get(place, "/metrics").body)
     return Service(
         target=Target(host=place.host, port=place.port, model=model, dialect="vllm"),
         place=place,
         build=build,
         server=server,
-        context=_context(tokens if isinstance(tokens, int) else None),
+        context=_context(tokens),
         facts={"max_model_len": tokens, "prefix_caching": caching and caching[1] == "True"},
         cached_tokens=lambda: prefix_hits(place),
     )
@@ -162,5 +168,13 @@ def _service(server: Server, build: EngineBuild, model: str) -> Service:
 
 def prefix_hits(place: Place) -> int | None:
     """Read how many prompt tokens vLLM has taken from its prefix cache since its start, or None."""
-    found = _PREFIX_HITS.findall(get(place, "/metrics").body)
-    return round(sum(map(float, found))) if found else None
+    found = [_figure(written) for written in _PREFIX_HITS.findall(get(place, "/metrics").body)]
+    total = sum(found)
+    return round(total) if found and 0 <= total < _MOST_TOKENS else None  # which NaN is not, either
+
+
+def _figure(written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        return math.nan

@@ -11,6 +11,7 @@ HEAD_LIMIT_BYTES = 64 * 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: ([^\r\n]*))?")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 _LONGEST_SIZE_LINE = 4096
+_LENGTH_DIGITS = 18
 
 
 class MalformedResponse(ValueError):  # noqa: N818 - reads as the state it reports
@@ -59,7 +60,7 @@ def _read_head(data: bytes, *, size: int) -> Head:
     fields = (line.lower().partition(b":") for line in lines)
     headers = {name.strip(): value.strip() for name, _, value in fields}
     length = headers.get(b"content-length")
-    if length is not None and not length.isdigit():
+    if length is not None and not (length.isdigit() and len(length) <= _LENGTH_DIGITS):
         raise MalformedResponse(f"Content-Length is {length[:40]!r}, not a number")
     connection = headers.get(b"connection", b"")
     status = int(match[2])

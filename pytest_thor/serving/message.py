@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_MOST_TOKENS = 10_000_000
+"""No model takes or gives more for one request; what says so counts something else."""
 _TEXT_FIELDS = ("text", "content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -45,7 +47,7 @@ def read_message(data: bytes, *, is_error: bool = False) -> Message:
     text = data.decode("utf-8", "replace")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if is_error:
             return _message({}, error=text)
         raise MalformedMessage(f"an event holds {text[:80]!r}, which is not JSON: {error}") from error
@@ -55,14 +57,22 @@ def read_message(data: bytes, *, is_error: bool = False) -> Message:
 
 
 def error_text(content: Mapping[str, Any], *, is_error: bool = False) -> str | None:
-    """Return what an error object says, in the shapes that the engines use, or None where there is no error."""
+    """Return what an error object says, in the shapes that the engines use, or None where there is no error.
+
+    Halves of characters, which JSON can write and nothing else can, become ``?``.
+    """
     error = content.get("error")
     if error is None and (is_error or content.get("object") == "error"):
         error = content
     if error is None:
         return None
     said = error.get("message") if isinstance(error, dict) else error
-    return said if isinstance(said, str) else json.dumps(error)
+    if isinstance(said, str):
+        return said.encode(errors="replace").decode()
+    try:
+        return json.dumps(error)
+    except RecursionError:  # it was read a few calls less deep
+        return "an error that is nested too deeply to be shown"
 
 
 def _message(content: Mapping[str, Any], *, error: str | None) -> Message:
@@ -95,7 +105,7 @@ def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _count(content: Mapping[str, Any], name: str) -> int | None:
     value = content.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
 def _first(*values: int | None) -> int | None:

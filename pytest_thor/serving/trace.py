@@ -22,6 +22,8 @@ Outcome: TypeAlias = Literal["complete", "short", "long", "uncounted", "failed"]
 _DONE = b"[DONE]"
 _FAILED_FINISHES = frozenset({"error", "abort"})
 _SHOWN = 300
+_MOST_BELIEVED = 2
+"""An answer that claims more than so many times the tokens asked is not believed as to which message brought them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,7 @@ def _http_fault(status: int, reason: str, body: bytes) -> Fault:
     text = body.decode("utf-8", "replace").strip()
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     said = error_text(content, is_error=True) if isinstance(content, dict) else text
     return Fault(cause=f"http-{status}", detail=(said or reason or "without a word")[:_SHOWN])
@@ -194,7 +196,7 @@ def _error(messages: Sequence[tuple[int, Message]]) -> Fault | None:
 def _no_stream(payload: bytes) -> Fault:
     try:
         content = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     said = error_text(content) if isinstance(content, dict) else None
     if said is not None:
@@ -214,7 +216,7 @@ def _counted(trace: Trace, messages: list[tuple[int, Message]], fault: Fault | N
         outcome="failed" if fault else outcome_of(total, trace.asked_output),
         fault=fault,
         token_ns=token_ns,
-        token_counts=counts,
+        token_counts=counts if total is None or total <= _MOST_BELIEVED * trace.asked_output else None,
         prompt_tokens=_last(message.prompt_tokens for _, message in messages),
         output_tokens=total,
         cached_tokens=_last(message.cached_tokens for _, message in messages),
