@@ -23,6 +23,7 @@ from pytest_thor.judge.history import Past, in_other_units
 from pytest_thor.judge.spread import Variances
 from pytest_thor.judge.statistics import geometric_mean, mean
 from pytest_thor.judge.usable import apart
+from pytest_thor.measurement import Metric
 from pytest_thor.verdict import MetricJudgement, RecentComparison, Verdict
 
 RECENT_RUNS = 5
@@ -31,6 +32,8 @@ FEWEST_RECENT_RUNS = 3
 """With fewer runs since the baseline there is no recent level to speak of."""
 _ALARMING = 0.5
 """A loss against the recent runs of this share of the threshold must be shown to lie within it."""
+
+_WITH_THE_MACHINE = {"tok/s": 1, "req/s": 1, "ms": -1, "s": -1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +44,15 @@ class Moment:
     looks: int = 1
     shift: Shift | None = None
 
-    @property
-    def moved(self) -> tuple[float, float] | None:
-        """The shift on the log scale, with its standard error."""
-        return None if self.shift is None else (math.log1p(self.shift.shift), self.shift.log_sd)
+    def moved(self, metric: Metric) -> tuple[float, float] | None:
+        """Return by how much the machine moved a metric, on the log scale, with the standard error.
+
+        A slower machine has lower speeds and longer times; what is neither, it does not move.
+        """
+        sign = _WITH_THE_MACHINE.get(metric.unit)
+        if self.shift is None or sign is None:
+            return None
+        return sign * math.log1p(self.shift.shift), self.shift.log_sd
 
 
 BY_ITSELF = Moment()
@@ -72,7 +80,7 @@ def hold_against_past(
     def change_from(runs: Sequence[Sequence[float]], shift: tuple[float, float] | None) -> Change:
         return change_between(runs, launches, variances, shift=shift, look=moment.look, looks=moment.looks)
 
-    anchor = change_from([past.baseline], moment.moved)
+    anchor = change_from([past.baseline], moment.moved(gate.metric))
     runs = past.since[-RECENT_RUNS:]
     recent = change_from(runs, None) if len(runs) >= FEWEST_RECENT_RUNS and moment.shift is None else None
     return _judged(gate, judged, anchor, recent, runs, stored=stored, values=values)

@@ -137,6 +137,29 @@ def test_beside_a_shift_of_the_machine_an_unmoved_cell_is_the_one_that_changed()
     assert judged(36.8, history=past(ANCHOR, *[(40.0,)] * 5), shift=shift).metrics[0].recent is None
 
 
+def test_a_slower_machine_has_longer_times_and_needs_no_more_memory() -> None:
+    def load(slowdown: float, memory: float = 2.0**30) -> list[Samples]:
+        launch = {"output_tps": (1000 / slowdown,), "ttft_ms": (100 * slowdown,), "tpot_ms": (10 * slowdown,)}
+        return [{**launch, "peak_memory_bytes": (memory,)}] * 8
+
+    shift = Shift(shift=-0.10, low=-0.11, high=-0.09, log_sd=0.003, cells=12, canary=None, reason="")
+
+    def changes(launches: list[Samples]) -> list[float | None]:
+        found = judge_cell(
+            title="cell",
+            kind="serving",
+            thresholds={"peak_memory_bytes": 0.1},
+            baseline=load(1),
+            launches=launches,
+            shift=shift,
+        )
+        return [metric.change for metric in found.metrics]
+
+    assert changes(load(1 / 0.9)) == pytest.approx([0, 0, 0, 0], abs=1e-9)
+    assert changes(load(1)) == pytest.approx([1 / 0.9 - 1, -0.1, -0.1, 0])
+    assert changes(load(1, memory=1.5 * 2**30)) == pytest.approx([1 / 0.9 - 1, -0.1, -0.1, 0.5])
+
+
 def test_hopeless_is_what_the_launches_that_remain_will_hardly_settle() -> None:
     assert judged(*[38.8, 38.82, 38.78, 38.8] * 2).hopeless
     assert not judged(39.3).hopeless
