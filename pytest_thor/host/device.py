@@ -126,7 +126,7 @@ def _available_cpus(recorded: Path | None) -> int:
 
 
 def _meminfo_bytes(root: Path, name: str) -> int | None:
-    match = re.search(rf"^{name}:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
+    match = re.search(rf"^{name}:\s+([0-9]{{1,15}}) kB", _read(root / "proc/meminfo"), re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 
 

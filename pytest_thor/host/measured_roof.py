@@ -81,8 +81,8 @@ def cache_bytes(root: Path = Path("/")) -> int:
     caches: dict[tuple[int, str], int] = {}
     for index in root.glob("sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*"):
         level, shared = _read(index / "level"), _read(index / "shared_cpu_list")
-        size = re.fullmatch(r"(\d+)([KM])", _read(index / "size"))
-        if level.isdigit() and size and _read(index / "type") != "Instruction":
+        size = re.fullmatch(r"([0-9]{1,9})([KM])", _read(index / "size"))
+        if re.fullmatch("[0-9]", level) and size and _read(index / "type") != "Instruction":
             caches[int(level), shared] = int(size[1]) << (10 if size[2] == "K" else 20)
     last = max((level for level, _ in caches), default=0)
     return sum(size for (level, _), size in caches.items() if level == last) if last > 2 else UNKNOWN_CACHE_BYTES
@@ -164,7 +164,7 @@ def _load(path: Path) -> tuple[float, float] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = float(content["read_bytes_per_s"]), float(content["fp32_per_s"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return found if content.get("schema") == _SCHEMA and all(math.isfinite(x) and x > 0 for x in found) else None
 

@@ -14,7 +14,7 @@ from pytest_thor.host.jetson import gpu_clock, memory_clock
 from pytest_thor.host.sensor_file import text_of, whole_of
 from pytest_thor.host.settings import NVPMODEL_STATUS
 
-_MODEL = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>")
+_MODEL = re.compile(r"<\s*POWER_MODEL\s+ID=([0-9]{1,9})\s+NAME=(\S+?)\s*>")
 
 
 def power_mode(root: Path = Path("/")) -> str | None:
@@ -53,7 +53,7 @@ def _ask() -> str | None:
 
 
 def _kept(root: Path) -> str | None:
-    match = re.search(r"pmode:(\d+)", text_of(root / NVPMODEL_STATUS) or "")
+    match = re.search(r"pmode:([0-9]{1,9})(?![0-9])", text_of(root / NVPMODEL_STATUS) or "")
     if match is None:
         return None
     names: dict[int, str] = {

@@ -41,7 +41,7 @@ class ProcFile:
             return self._parse(os.pread(self._fd, _BYTES, 0))
         except OSError as error:
             self._problem = error.strerror
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError):
             self._problem = "not in the form that Linux writes"
         return self._missing
 
@@ -89,7 +89,7 @@ def memory_bytes(text: bytes) -> tuple[float, float]:
 
 def _kib(text: bytes, name: bytes) -> float:
     start = text.find(name)
-    return int(text[start + len(name) :].split(None, 1)[0]) if start >= 0 else MISSING
+    return float(int(text[start + len(name) :].split(None, 1)[0])) if start >= 0 else MISSING
 
 
 _PAGING = (
@@ -101,7 +101,7 @@ _PAGING = (
 
 def _paging(text: bytes) -> list[float]:
     matches = [(pattern.search(text), size) for _, pattern, size in _PAGING]
-    return [int(match[1]) * size if match else MISSING for match, size in matches]
+    return [float(int(match[1])) * size if match else MISSING for match, size in matches]
 
 
 def _load(text: bytes) -> tuple[float]:

@@ -163,5 +163,5 @@ def _read(path: str) -> Process | None:
             own_s=(user + system) / _TICKS,
             total_s=(user + system + user_ended + system_ended) / _TICKS,
         )
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, OverflowError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -120,4 +121,4 @@ def folders(parent: Path, pattern: str) -> list[Path]:
         found = list(parent.glob(pattern))
     except OSError:
         return []
-    return sorted(found, key=lambda path: (int("".join(filter(str.isdigit, path.name)) or 0), path.name))
+    return sorted(found, key=lambda path: (int("".join(re.findall("[0-9]", path.name)) or 0), path.name))
