@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from pytest_thor.cell import Cell
@@ -22,6 +23,9 @@ from pytest_thor.matrix.names import MAX_ID
 
 _Thresholds = tuple[tuple[str, float], ...]
 
+MAX_CELLS = 100_000
+"""Cells before any is excluded; at a minute each they would take ten weeks."""
+
 
 def expand(matrix: Matrix) -> tuple[Cell, ...]:
     """Return the cells of a matrix, those only that make sense and are not excluded.
@@ -31,6 +35,8 @@ def expand(matrix: Matrix) -> tuple[Cell, ...]:
             a request does not fit in a context.
     """
     findings = Findings(matrix.path)
+    if _report_too_many(matrix, findings):
+        raise findings.error()
     formed = Formed()
     cells = tuple(_form(matrix, formed))
     _report_collisions(cells, matrix, findings)
@@ -44,9 +50,28 @@ def expand(matrix: Matrix) -> tuple[Cell, ...]:
 
 def report_beside(matrix: Matrix, findings: Findings) -> None:
     """Note what is wrong with the cells of a matrix of which some declarations are broken and missing."""
+    if _report_too_many(matrix, findings):
+        return
     cells = tuple(_form(matrix, Formed()))
     _report_collisions(cells, matrix, findings)
     report_misfits(cells, matrix, findings)
+
+
+def _report_too_many(matrix: Matrix, findings: Findings) -> bool:
+    """Note a matrix of more cells than can be listed, without listing them; tell whether it is one."""
+    kinds = Counter(workload.workload.kind for workload in matrix.workloads)
+    of_format: Counter[str] = Counter()
+    for backend in matrix.backends:
+        for format_ in backend.formats:
+            of_format[format_] += sum(kinds[kind] for kind in backend.kinds)
+    count = sum(len(model.quants) * of_format[model.format] for model in matrix.models)
+    if count > MAX_CELLS:
+        findings.add(
+            Position(1, 1),
+            f"quants × backends × workloads make {count:,} cells before any is excluded, and {MAX_CELLS:,} are the "
+            "most: name fewer, or write several matrices",
+        )
+    return count > MAX_CELLS
 
 
 def _form(matrix: Matrix, formed: Formed) -> Iterator[Cell]:

@@ -42,11 +42,12 @@ def declared_model(root: Node, name: str, entry: ModelEntry) -> DeclaredModel:
     path = ("models", name)
     format_ = next(format_ for format_ in FORMATS if getattr(entry, format_) is not None)
     written = {quant: {} for quant in entry.quants} if isinstance(entry.quants, list) else entry.quants
+    positions = _quant_positions(root, path)
     quants = tuple(
         DeclaredQuant(
             name=quant,
             artifact=_artifact(format_, entry, {"quant": quant, **values}),
-            position=_quant_position(root, path, quant),
+            position=positions.get(quant) or key_position(root, path),
         )
         for quant, values in written.items()
     )
@@ -68,11 +69,12 @@ def _artifact(format_: ArtifactFormat, entry: ModelEntry, values: Mapping[str, s
     )
 
 
-def _quant_position(root: Node, path: Path, quant: str) -> Position:
+def _quant_positions(root: Node, path: Path) -> Mapping[str, Position]:
+    """Return where each quant of a model stands; of one that stands there twice, the first place."""
     quants = child(child(child(root, "models") or root, path[-1]) or root, "quants")
     if isinstance(quants, Entries):
-        return quants.keys[quant]
-    return next((leaf.position for leaf in leaves(quants) if leaf.text == quant), key_position(root, path))
+        return quants.keys
+    return {leaf.text: leaf.position for leaf in reversed(tuple(leaves(quants)))}
 
 
 def _check_format(place: Position, node: Entries, own: Findings) -> bool:

@@ -28,7 +28,7 @@ from pytest_thor.matrix.findings import Findings
 from pytest_thor.matrix.scalars import Surprise, resolve
 from pytest_thor.matrix.tree import Entries, Items, Leaf, Node
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 """Values in a file, those of an alias counted at each use."""
 MAX_DEPTH = 20
 """Levels of nesting; a matrix needs five."""
