@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress, ProgressCallback
+from pytest_thor.engines.bench_clock import RepetitionClock, contradiction
 from pytest_thor.engines.bench_rows import METRIC, BenchTest, Row, UnreadableRowError, differences, read_row, speeds_tps
 from pytest_thor.engines.log_tail import LogTail
 from pytest_thor.engines.process import Ending, Line, run
@@ -121,12 +122,18 @@ class _Reading:
         notes = [*self._notes, *differences(row, self._order.expected)]
         evidence = row.evidence() | ({"notes": notes} if notes else {})
         speeds = speeds_tps(row, test)
-        windows = _windows(row, self._timed_s)
+        self._clock.row()
+        observed_s = self._clock.observed_s()
+        if observed_s:
+            evidence["observed_s"] = [round(each, 6) for each in observed_s]
+        windows = self._clock.windows(row)
         for cell in self.waiting.pop(test):
             if isinstance(speeds, str):
                 yield cell, self._launch(failure=speeds, evidence=evidence)
             else:
-                yield cell, self._launch(samples={METRIC[cell.kind]: speeds}, evidence=evidence, windows=windows)
+                doubt = contradiction(self._order.build.name, test, speeds, observed_s)
+                samples, doubts = {METRIC[cell.kind]: speeds}, () if doubt is None else (doubt,)
+                yield cell, self._launch(samples=samples, doubts=doubts, evidence=evidence, windows=windows)
         self._begin()
 
     def _test_of(self, row: Row) -> BenchTest | None:
@@ -139,8 +146,7 @@ class _Reading:
         match = _PROGRESS.match(text)
         if match is None:
             return False
-        if _TIMED.fullmatch(match[2].strip()):
-            self._timed_s.append(time.monotonic())
+        self._clock.line(begins=_TIMED.fullmatch(match[2].strip()) is not None)
         index = int(match[1]) - 1
         if index < len(self._sequence):
             test, cells = self._sequence[index]
@@ -149,7 +155,7 @@ class _Reading:
         return True
 
     def _begin(self) -> None:
-        self._timed_s: list[float] = []
+        self._clock = RepetitionClock()
         self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
@@ -158,6 +164,7 @@ class _Reading:
         *,
         samples: Mapping[str, tuple[float, ...]] | None = None,
         failure: str | None = None,
+        doubts: tuple[str, ...] = (),
         evidence: Mapping[str, Any] | None = None,
         windows: tuple[tuple[float, float], ...] = (),
     ) -> Launch:
@@ -168,25 +175,10 @@ class _Reading:
             samples=samples or {},
             windows=windows,
             failure=failure,
+            doubts=doubts,
             log_tail=None if failure is None else str(self._log),
             evidence=evidence if evidence is not None else ({"notes": list(self._notes)} if self._notes else {}),
         )
-
-
-def _windows(row: Row, begun_s: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """Return when each repetition ran: from its line of progress on (a few ms late at most), as long as the row says.
-
-    Without those lines only a test at no depth is known: its repetitions end with the row.
-    """
-    durations_s = [duration_ns / 1e9 for duration_ns in row.samples_ns or ()]
-    if not all(duration_s > 0 for duration_s in durations_s):
-        return ()  # whatever was timed, it was not this
-    if durations_s and len(begun_s) == len(durations_s):
-        return tuple((begin, begin + duration) for begin, duration in zip(begun_s, durations_s, strict=True))
-    if durations_s and not row.n_depth:
-        now = time.monotonic()
-        return ((now - sum(durations_s), now),)
-    return ()
 
 
 def _build_of(build: EngineBuild, row: Row) -> EngineBuild:

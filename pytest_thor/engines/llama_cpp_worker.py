@@ -138,6 +138,7 @@ class Bench:
             begin = time.perf_counter_ns()  # nothing of Python's but the loop comes between here
             run()
             samples_ns.append(time.perf_counter_ns() - begin)
+        _say(f"{step}: {word} runs are over")  # before what takes time and is not timed
         api.llama_free(context)
         pool.free()
         return {**self._row(params), **test, **_samples(samples_ns, n_prompt + n_gen), "threadpool": pool.kind}
