@@ -167,18 +167,16 @@ def _arguments(
     return (
         *([alias, model] if alias else []),
         *([no_page] if no_page else []),
-        *_counters(cells, settings, help_text),
+        *_counters(settings, help_text),
         *([] if _THREADS_HTTP in settings.extra_args else _http_threads(cells, help_text)),
         *server_arguments(given, help_text),
         *settings.extra_args,
     )
 
 
-def _counters(cells: Sequence[Cell], settings: LlamaServerSettings, help_text: HelpText) -> list[str]:
-    """Ask for the server's own count of tokens where a load is sent by a client that does not read its usage."""
-    wanted = any(Asked.of(cell.workload).client == "vllm" for cell in cells)
-    given = _METRICS in settings.extra_args or help_text.first(_METRICS) is None
-    return [_METRICS] if wanted and not given else []
+def _counters(settings: LlamaServerSettings, help_text: HelpText) -> list[str]:
+    """Ask for the server's own count of tokens, which its answers are held against; it counts either way."""
+    return [] if _METRICS in settings.extra_args or help_text.first(_METRICS) is None else [_METRICS]
 
 
 def _http_threads(cells: Sequence[Cell], help_text: HelpText) -> list[str]:

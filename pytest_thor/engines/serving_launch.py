@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress, ProgressCallback
+from pytest_thor.engines.server_counts import Tally
 from pytest_thor.engines.service import Service, ServiceOrder
 from pytest_thor.engines.serving_engine import Served
 from pytest_thor.engines.vllm_client import VllmClient
@@ -23,6 +24,7 @@ from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.load import Load, TokenIds, plan
 from pytest_thor.serving.load_result import LoadResult
 from pytest_thor.serving.run import run_load
+from pytest_thor.speculation import guesses_ahead
 
 
 def measure(
@@ -130,8 +132,8 @@ class _Measuring:
             return self._launch(service.build, failure=str(error))
         if service.server:
             service.server.begin_load()
-        cached_before = service.cached_tokens()
-        return self._launch_of(cell, service, self._send(cell, service, load), cached_before)
+        tally = Tally(service)
+        return self._launch_of(cell, service, self._send(cell, service, load), tally)
 
     def _send(self, cell: Cell, service: Service, load: Load) -> LoadResult:
         def tell(step: str, rate_tps: float | None) -> None:
@@ -150,18 +152,17 @@ class _Measuring:
             count_tokens=service.count_tokens,
         )
 
-    def _launch_of(self, cell: Cell, service: Service, result: LoadResult, cached_before: int | None) -> Launch:
+    def _launch_of(self, cell: Cell, service: Service, result: LoadResult, tally: Tally) -> Launch:
         death = service.gone()
-        cached_after = service.cached_tokens()
         memory = service.server.memory() if service.server else {}
         evidence = {**result.evidence, **self._evidence(service, memory)}
         doubts = list(result.doubts)
-        if cached_before is not None and cached_after is not None:
-            cached = cached_after - cached_before
-            evidence["server"]["prefix_cache_hit_tokens"] = cached
-            told = any("prefix cache" in doubt for doubt in doubts)
-            if cached and not told and not Asked.of(cell.workload).prefix_cache:
-                doubts.append(f"the server counts {cached} prompt tokens that came from its prefix cache")
+        if result.held_back and not guesses_ahead(dict(cell.backend.settings)):
+            doubts.append(result.held_back)
+        told = any("prefix cache" in doubt for doubt in doubts)
+        found, counted = tally.compare(result.evidence, may_be_cached=told or Asked.of(cell.workload).prefix_cache)
+        doubts += found
+        evidence["server"] |= counted
         failure = f"in mid-load, {death}" if death else self._over() or result.failure
         if failure:
             return self._launch(service.build, failure=failure, log_tail=service.log_tail(), evidence=evidence)

@@ -21,6 +21,7 @@ from pytest_thor.engines.vllm_settings import VllmSettings
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.serving.target import Target
+from pytest_thor.serving.vllm_result import ServerCount
 
 _UNKNOWN_OPTION = re.compile(r"error: (unrecognized arguments: .+|argument \S+: .+)")
 _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -28,6 +29,7 @@ _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK
 _PREFIX_HITS = re.compile(
     r"^vllm:(?:gpu_|external_)?prefix_cache_hits_total(?:\{[^}\n]*\})?[ \t]+(\S{1,40})", re.MULTILINE
 )
+_TOKENS = re.compile(r"^vllm:(prompt|generation)_tokens_total(?:\{[^}\n]*\})?[ \t]+(\S{1,40})", re.MULTILINE)
 _PREFIX_CACHING = re.compile(r'enable_prefix_caching="(\w+)"')
 _MOST_TOKENS = 10**15
 
@@ -163,7 +165,19 @@ def _service(server: Server, build: EngineBuild, model: str) -> Service:
         context=_context(tokens),
         facts={"max_model_len": tokens, "prefix_caching": caching and caching[1] == "True"},
         cached_tokens=lambda: prefix_hits(place),
+        count_tokens=lambda: _token_count(place),
     )
+
+
+def _token_count(place: Place) -> ServerCount | None:
+    """Read how many tokens vLLM has taken in and generated since its start, or None where it does not tell."""
+    found: dict[str, list[float]] = {"prompt": [], "generation": []}
+    for name, written in _TOKENS.findall(get(place, "/metrics").body):  # one of each for every engine that it runs
+        found[name].append(_figure(written))
+    prompt, output = (sum(values) if values else math.nan for values in found.values())
+    if not (0 <= prompt < _MOST_TOKENS and 0 <= output < _MOST_TOKENS):  # which NaN is not, either
+        return None
+    return ServerCount(prompt=round(prompt), output=round(output))
 
 
 def prefix_hits(place: Place) -> int | None:

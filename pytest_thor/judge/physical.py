@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from dataclasses import dataclass
 from pytest_thor.cell import Kind, Setting, Workload
 from pytest_thor.measurement import METRICS, Samples
 from pytest_thor.roofline import Bound, Cost, Held, Limit, Roof
+from pytest_thor.speculation import guesses_ahead
 from pytest_thor.units import format_percent, format_quantity, format_significant
 
 INDEPENDENT = 1 / 8
 """The share of a batch's tokens that are taken to choose experts by themselves: tokens of one text choose alike."""
 
-_SPECULATIVE = re.compile(r"specul|draft|lookup|ngram|mtp|eagle|^-md$", re.IGNORECASE)
 _CAUSES = {
     "pp_tps": "the prompt came from a prefix cache, or the model or the number of tokens is another",
     "ttft_ms": "the prompts came from a prefix cache, or are shorter than they claim",
@@ -51,11 +50,7 @@ def load_of(workload: Workload, settings: Mapping[str, Setting] | None = None) -
     """Return a workload's load on an engine with ``settings``; of a range of lengths the least."""
     settings = settings or {}
     parameters = dict(workload.parameters)
-    speculative = any(
-        _SPECULATIVE.search(name)
-        or (isinstance(value, tuple) and any(_SPECULATIVE.search(str(word)) for word in value))
-        for name, value in settings.items()
-    )
+    speculative = guesses_ahead(settings)
     if workload.kind != "serving":
         return Load(
             kind=workload.kind,
@@ -87,6 +82,8 @@ def limits(cost: Cost, roof: Roof, load: Load) -> dict[str, Limit]:
         found = [_rate("pp_tps", load.input_tokens, least)]
     elif load.kind == "decode":
         found = [None if load.speculative else _rate("tg_tps", 1, _decode(cost, roof, load.depth))]
+    elif load.kind == "quality":
+        found = []
     else:
         found = _serving(cost, roof, load)
     return {limit.metric: limit for limit in found if limit is not None}

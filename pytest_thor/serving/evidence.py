@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_thor.serving.asked import Asked
+from pytest_thor.serving.delivery import Delivery
 from pytest_thor.serving.load import Load
 from pytest_thor.serving.metrics import count, failures, limits_of, recorded_ms, summary
 from pytest_thor.serving.trace import Trace
@@ -54,6 +55,7 @@ def evidence_of(
     duration_s: float,
     latencies: Mapping[str, Sequence[float]],
     throughputs: Mapping[str, float],
+    delivery: Delivery,
     notes: ClientNotes,
 ) -> dict[str, Any]:
     """Return the evidence: None where something is not known."""
@@ -88,6 +90,7 @@ def evidence_of(
         "slo": dict(limits_of(asked)),
         "latency": {name: summary(values) for name, values in latencies.items()},
         "queue_ms": summary([wait for trace in traces if (wait := trace.queue_ms) is not None]),
+        "held_back": {"held": delivery.held, "of": delivery.of},
         "ttft_unknown": sum(trace.ttft_ms is None for trace in answered),
         "itl_unknown": sum(trace.token_counts is None for trace in answered),
         "client": asdict(notes),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_thor.serving.asked import Asked
+from pytest_thor.serving.delivery import delivery_of
 from pytest_thor.serving.doubts import described, doubts_of
 from pytest_thor.serving.evidence import ClientNotes, evidence_of
 from pytest_thor.serving.exchange import Fault
@@ -21,11 +22,13 @@ class LoadResult:
 
     ``samples`` are by metric: one latency in ms per request (per gap between tokens for ``itl_ms``), one figure for
     each throughput. ``failure`` says why there are none. ``evidence`` is JSON: counts, summaries, single requests.
-    ``window`` is when the measured requests ran, in seconds of ``time.monotonic()``.
+    ``window`` is when the measured requests ran, in seconds of ``time.monotonic()``. ``held_back`` is one doubt more,
+    for servers that do not guess ahead: answers came too late and then at once.
     """
 
     samples: dict[str, tuple[float, ...]] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    held_back: str | None = None
     failure: str | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
     window: tuple[float, float] | None = None
@@ -47,6 +50,7 @@ def result_of(
     causes = failures(traces)
     figures = throughputs(traces, counts, duration_s=duration_s, asked=asked)
     samples = latencies(traces)
+    delivery = delivery_of(traces)
     evidence = evidence_of(
         load=load,
         asked=asked,
@@ -56,6 +60,7 @@ def result_of(
         duration_s=duration_s,
         latencies=samples,
         throughputs=figures,
+        delivery=delivery,
         notes=notes,
     )
     failure = None
@@ -72,6 +77,7 @@ def result_of(
     return LoadResult(
         samples={**samples, **{name: (figure,) for name, figure in figures.items()}},
         doubts=doubts_of(traces, counts, causes, asked),
+        held_back=delivery.doubt,
         evidence=evidence,
         window=(started_ns / 1e9, started_ns / 1e9 + duration_s),
     )

@@ -11,6 +11,8 @@ optional:
 - ``workers``: so many children, each in a session of its own, that ignore SIGTERM
 - ``n_ctx``, ``slots``, ``max_model_len``: what it says of its context
 - ``cached``: prompt tokens of each request that it says came from its cache; ``hits`` the same for its /metrics only
+- ``counts``: true has /metrics tell of all tokens, as both engines do; ``lags_s`` is how long those lag behind
+- ``held_s``: seconds after which an answer comes, all at once
 - ``short``: tokens of each output that it leaves out
 - ``flood``: bytes that it prints while it loads
 - ``key``: the key without which it answers 401, and which it repeats in that answer
@@ -28,6 +30,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,7 @@ class Stub:
         self.script = json.loads(Path(f"{program}.json").read_text())
         self.requests = 0
         self.hits = 0
+        self.counted: list[tuple[float, int, int]] = []
         self.lock = threading.Lock()
         self.note("pids", str(os.getpid()))
 
@@ -135,8 +139,21 @@ class Stub:
             settings = {"n_ctx": self.script.get("n_ctx", 4096)}
             return 200, {"default_generation_settings": settings, "total_slots": self.script.get("slots", 1)}
         if path == "/metrics":
-            return 200, f'vllm:prefix_cache_hits_total{{engine="0"}} {self.hits}.0\n'
+            return 200, f'vllm:prefix_cache_hits_total{{engine="0"}} {self.hits}.0\n' + self.counters()
         return (200, {"status": "ok"}) if path == "/health" else (404, {"error": "no such page"})
+
+    def counters(self) -> str:
+        if not self.script.get("counts"):
+            return ""
+        known_s = time.monotonic() - self.script.get("lags_s", 0.0)
+        known = [(prompt, output) for ended_s, prompt, output in self.counted if ended_s <= known_s]
+        prompt, output = (sum(each) for each in zip((0, 0), *known, strict=True))
+        return (
+            f"llamacpp:prompt_tokens_total {prompt}\n"
+            f"llamacpp:tokens_predicted_total {output}\n"
+            f'vllm:prompt_tokens_total{{engine="0"}} {prompt}.0\n'
+            f'vllm:generation_tokens_total{{engine="0"}} {output}.0\n'
+        )
 
     def complete(self, handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
         """Stream as many tokens as are asked for."""
@@ -150,12 +167,15 @@ class Stub:
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         tokens = asked["max_tokens"] - self.script.get("short", 0)
+        time.sleep(self.script.get("held_s", 0.0))
         for index in range(tokens):
             if index == 1 and self.dies and number == self.script.get("dies_at"):
                 handler.wfile.flush()
                 print("stub: CUDA error: out of memory", file=sys.stderr, flush=True)
                 os.kill(os.getpid(), signal.SIGABRT)
             self.event(handler, {"choices": [{"index": 0, "text": " word", "finish_reason": None}]})
+        with self.lock:
+            self.counted.append((time.monotonic(), len(asked["prompt"]), tokens))
         usage = {
             "prompt_tokens": len(asked["prompt"]),
             "completion_tokens": tokens,

@@ -11,18 +11,18 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_thor"
 FLOORS = {
     0: {"cell", "measurement", "verdict", "errors", "roofline"},
-    1: {"units", "files", "foreign_json", "request_trace", "vllm_block", "redaction"},
+    1: {"units", "files", "foreign_json", "request_trace", "vllm_block", "redaction", "speculation"},
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
         *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
         *("published_beside", "weights", "fitting", "stock", "starter"),
         *("comparison", "merging"),
-        *("expectation", "sharding", "setup", "progress", "opening"),
+        *("expectation", "sharding", "setup", "progress", "opening", "seat"),
     },
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
-        *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge"),
+        *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge", "distribution"),
     },
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -209,7 +209,7 @@ def test_without_vllm_its_cells_are_skipped_or_fail_beside_others(
 
 
 @pytest.mark.usefixtures("vllm")
-def test_llama_server_counts_its_tokens_where_this_client_does_not(
+def test_llama_server_is_asked_to_tell_its_count_of_tokens_once(
     stub_server: MakeStubServer, serving_cell: MakeServingCell
 ) -> None:
     help_text = (Path(__file__).parents[2] / "fakes" / "stub_server.py").read_text().partition('HELP = """')[2]
@@ -217,4 +217,4 @@ def test_llama_server_counts_its_tokens_where_this_client_does_not(
     stub.measure(serving_cell(client="vllm"))
     stub.measure(serving_cell())
     stub.measure(serving_cell(client="vllm", settings={"extra_args": ("--metrics",)}))
-    assert [start["arguments"].count("--metrics") for start in stub.starts()] == [1, 0, 1]
+    assert [start["arguments"].count("--metrics") for start in stub.starts()] == [1, 1, 1]
