@@ -28,6 +28,7 @@ from pytest_thor.report.document import (
     RecentRecord,
 )
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
+from pytest_thor.weights import weights_of
 
 _SHOWN_RUNS = 50
 """A report shows so many of a cell's stored runs, the latest."""
@@ -99,6 +100,7 @@ def metric_records(trial: Trial, spreads: Mapping[str, Spread]) -> dict[str, Met
 
 def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "skipped"], reason: str) -> CellRecord:
     """Return the record of a cell that was not launched."""
+    weights = weights_of(cell)
     return CellRecord(
         id=cell.id,
         matrix=cell.matrix,
@@ -108,6 +110,9 @@ def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "
         engine=cell.backend.engine,
         workload=cell.workload.name,
         kind=cell.kind,
+        architecture=weights.architecture,
+        weights=weights.count,
+        bits_per_weight=weights.bits,
         device=device.slug,
         location=f"{cell.matrix_path}:{cell.line}",
         outcome=outcome,
@@ -143,12 +148,16 @@ def cell_record(
 ) -> CellRecord:
     """Return the record of a cell that was launched; ``note`` ends its paragraph."""
     judgement = trial.judgement
+    weights = weights_of(trial.cell, prepared.artifact)
     bare = unmeasured_record(trial.cell, device=device, outcome="error", reason="")
     return bare.model_copy(
         update={
             "outcome": outcome,
             "verdict": judgement.verdict.value if judgement else None,
             "reason": " ".join(filter(None, [_reason(trial), note])),
+            "architecture": weights.architecture,
+            "weights": weights.count,
+            "bits_per_weight": weights.bits,
             "artifact": prepared.artifact,
             "fingerprint": trial.fingerprint.to_json(),
             "differences": [*trial.reference.blocking, *trial.reference.named],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pytest_thor.report import gfm
 from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord
+from pytest_thor.report.doubts import doubts_of
 from pytest_thor.report.figures import (
     first_paragraph,
     shown_change,
@@ -12,6 +15,7 @@ from pytest_thor.report.figures import (
     shown_share,
     shown_value,
 )
+from pytest_thor.report.published_figure import PublishedFigure
 from pytest_thor.report.ranking import deciding, judged, sign, word
 
 OVERVIEW_HEAD = (
@@ -25,6 +29,7 @@ _METRICS_HEAD = (
 )
 _LOG_CHARS = 8_000
 _REASON_CHARS = 4_000
+_MOST_PUBLISHED = 20
 
 
 def overview_row(record: CellRecord) -> str:
@@ -48,17 +53,20 @@ def overview_row(record: CellRecord) -> str:
     )
 
 
-def cell_block(record: CellRecord, *, several_matrices: bool) -> str:
-    """Return the folded block of a cell: its paragraph, its metrics, what failed, and where it stands in the matrix."""
+def cell_block(record: CellRecord, *, several_matrices: bool, published: Sequence[PublishedFigure] = ()) -> str:
+    """Return the folded block of a cell: its paragraph, its metrics, what failed, and where it stands in the matrix.
+
+    ``published`` are figures of others, which it names below its own.
+    """
     said = word(record)
     _, metric = deciding(record)
     figures = [shown_value(metric), shown_change(metric)] if metric is not None else []
     told = "".join(f" · {gfm.text(figure)}" for figure in figures if figure)
     matrix = f" ({gfm.text(record.matrix)})" if several_matrices else ""
-    return gfm.details(f"{sign(said)} {said} · {gfm.code(record.id)}{matrix}{told}", _body(record))
+    return gfm.details(f"{sign(said)} {said} · {gfm.code(record.id)}{matrix}{told}", _body(record, published))
 
 
-def _body(record: CellRecord) -> str:
+def _body(record: CellRecord, published: Sequence[PublishedFigure]) -> str:
     head, rest = first_paragraph(record.reason)
     parts = [f"{gfm.text(_clipped(head, _REASON_CHARS))}\n\n"]
     if rest:
@@ -66,6 +74,10 @@ def _body(record: CellRecord) -> str:
     if record.metrics:
         parts += [_METRICS_HEAD, *(_metric_row(name, metric) for name, metric in _ordered(record).items()), "\n"]
     parts += [f"- against {_recent(name, metric)}\n" for name, metric in record.metrics.items() if metric.recent]
+    parts += [
+        f"- published: {gfm.code(figure.metric)} {gfm.text(figure.told)}\n" for figure in published[:_MOST_PUBLISHED]
+    ]
+    parts += [f"- {gfm.text(_clipped(doubt, _REASON_CHARS))}\n" for doubt in doubts_of(record)]
     parts += [f"- {gfm.text(advice)}\n" for advice in record.advice]
     parts += [f"- differs from the baseline: {gfm.text(difference)}\n" for difference in record.differences]
     parts += [_failure(number, launch, record) for number, launch in enumerate(record.launches, 1) if launch.failure]
@@ -119,6 +131,9 @@ def _origin(record: CellRecord) -> str:
     launches = len(record.launches)
     if launches:
         parts.append(f"{launches} launch{'es' if launches > 1 else ''}")
+    if record.shards:
+        noun = "shard" if len(record.shards) == 1 else "shards"
+        parts.append(f"{noun} {', '.join(map(gfm.text, record.shards))}")
     return f"<sub>{' · '.join([*parts, gfm.text(record.location)])}</sub>"
 
 

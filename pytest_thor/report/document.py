@@ -21,7 +21,10 @@ from pytest_thor.files import atomic_write
 from pytest_thor.measurement import Better
 
 SCHEMA: Literal["pytest-thor/report/1"] = "pytest-thor/report/1"
-"""The version of the format. History: 1, the first."""
+"""The version of the format. History: 1, the first.
+
+A field may be added without another version if it has a default, so that older reports are read.
+"""
 
 VerdictName = Literal["regressed", "invalid", "incomparable", "inconclusive", "no-baseline", "improved", "unchanged"]
 Outcome = Literal["passed", "warned", "failed", "error", "skipped"]
@@ -129,6 +132,13 @@ class CellRecord(_Record):
     engine: str
     workload: str
     kind: Literal["prefill", "decode", "serving"]
+    architecture: str | None = Field(
+        default=None, description="the known shape that the model has, by its name in the matrix or by its weights"
+    )
+    weights: int | None = Field(default=None, description="how many the model has, by its files or its known shape")
+    bits_per_weight: float | None = Field(
+        default=None, description="on average, by the files; where they do not tell, as the quant is known to have"
+    )
     device: str
     location: str = Field(description="path:line of the model in the matrix")
     outcome: Outcome
@@ -149,6 +159,7 @@ class CellRecord(_Record):
     history: list[PastRunRecord] = Field(default_factory=list, description="earlier runs, oldest first")
     advice: list[str] = Field(default_factory=list, description="what a reader should know and no verdict says")
     metrics: dict[str, MetricRecord] = Field(default_factory=dict)
+    shards: list[str] = Field(default_factory=list, description="in a merged report, the shards that measured it")
 
 
 class MatrixRecord(_Record):
@@ -181,6 +192,14 @@ class ShiftRecord(_Record):
     reason: str
 
 
+class PolicyRecord(_Record):
+    """What follows from a verdict, as the run was asked."""
+
+    inconclusive: Literal["pass", "warn", "fail"] = "warn"
+    invalid: Literal["warn", "fail"] = "fail"
+    strict: bool = False
+
+
 class SummaryRecord(_Record):
     """Counts, and the exit status that follows from them."""
 
@@ -189,6 +208,24 @@ class SummaryRecord(_Record):
     outcomes: dict[str, int]
     environment: ShiftRecord | None = Field(default=None, description="null where the machine did not change")
     exit_status: int | None = None
+    policy: PolicyRecord | None = Field(default=None, description="null where it is not known")
+
+
+class ShardRecord(_Record):
+    """One of the reports that a merged report was made of."""
+
+    name: str
+    device: str
+    power_mode: str | None = None
+    started_at: str
+    finished_at: str
+    exit_status: int | None = None
+    cells: int
+    fingerprint: dict[str, Json] = Field(default_factory=dict, description="of the machine")
+    software: dict[str, str | None] = Field(default_factory=dict)
+    shift: ShiftRecord | None = Field(default=None, description="null where the machine did not change")
+    policy: PolicyRecord | None = None
+    notes: list[str] = Field(default_factory=list, description="what that run noted")
 
 
 class ReportDocument(_Record):
@@ -202,11 +239,20 @@ class ReportDocument(_Record):
     environment: EnvironmentRecord
     matrix: list[MatrixRecord]
     summary: SummaryRecord
+    reference_quant: str | None = Field(
+        default=None, description="what the other quants are told as percent of; null for the widest of each model"
+    )
+    notes: list[str] = Field(default_factory=list, description="what a reader must know of how the report came about")
+    shards: list[ShardRecord] = Field(default_factory=list, description="of a merged report, in order of their start")
     cells: list[CellRecord]
 
 
 def summarize(
-    cells: Iterable[CellRecord], *, exit_status: int | None, environment: ShiftRecord | None = None
+    cells: Iterable[CellRecord],
+    *,
+    exit_status: int | None,
+    environment: ShiftRecord | None = None,
+    policy: PolicyRecord | None = None,
 ) -> SummaryRecord:
     """Count cells by verdict and by outcome; ``environment`` is how far all of them moved together."""
     cells = list(cells)
@@ -216,6 +262,7 @@ def summarize(
         outcomes=dict(sorted(Counter(cell.outcome for cell in cells).items())),
         environment=environment,
         exit_status=exit_status,
+        policy=policy,
     )
 
 

@@ -10,6 +10,7 @@ from pytest_thor.report import gfm
 from pytest_thor.report.document import CellRecord, ReportDocument
 from pytest_thor.report.figures import first_paragraph, shown_change
 from pytest_thor.report.markdown import LEAST_BYTES, STEP_SUMMARY_BYTES, markdown
+from pytest_thor.report.published_figure import Published
 from pytest_thor.report.ranking import judged, word, worst_first
 from pytest_thor.units import counted
 
@@ -33,8 +34,10 @@ def annotation_lines(document: ReportDocument, *, root: Path) -> list[str]:
     return [line for kind, cells in by_kind.items() for line in _commands(kind, cells, root)]
 
 
-def append_step_summary(document: ReportDocument, path: Path) -> bool:
+def append_step_summary(document: ReportDocument, path: Path, *, published: Published | None = None) -> bool:
     """Add the report to the file that ``$GITHUB_STEP_SUMMARY`` names, within what it may hold; say whether it fit.
+
+    ``published`` are figures of others, told beside ours.
 
     Raises:
         ReportError: the file cannot be written.
@@ -44,7 +47,7 @@ def append_step_summary(document: ReportDocument, path: Path) -> bool:
         limit_bytes = STEP_SUMMARY_BYTES - used_bytes - 2
         if limit_bytes < LEAST_BYTES:
             return False
-        text = markdown(document, limit_bytes=limit_bytes)
+        text = markdown(document, limit_bytes=limit_bytes, published=published)
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(f"\n{text}\n" if used_bytes else f"{text}\n")
     except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from pytest_thor.report import gfm
@@ -16,7 +16,12 @@ from pytest_thor.report.budget import Budget
 from pytest_thor.report.cell_block import OVERVIEW_HEAD, cell_block, overview_row
 from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
 from pytest_thor.report.figures import shown_interval, shown_run_time
+from pytest_thor.report.published_figure import Published
+from pytest_thor.report.quants import quant_sheets
 from pytest_thor.report.ranking import WORDS, sign, wants_attention, word, worst_first
+from pytest_thor.report.saturation import sweeps_of
+from pytest_thor.report.sheets import Sheet, add_sheet
+from pytest_thor.report.sweep_sheets import sweep_sheet
 from pytest_thor.units import counted, format_percent
 
 STEP_SUMMARY_BYTES = 1024 * 1024
@@ -31,10 +36,14 @@ _NAMES = 5
 _NAME_CHARS = 100
 _REASONS = 1_000
 _IDS = 500
+_NOTES = 20
+_NOTE_CHARS = 2_000
 
 
-def markdown(document: ReportDocument, *, limit_bytes: int | None = None) -> str:
+def markdown(document: ReportDocument, *, limit_bytes: int | None = None, published: Published | None = None) -> str:
     """Return the whole report, or as much of it, the worst first, as fits into ``limit_bytes`` of UTF-8.
+
+    ``published`` are figures of others, told in the paragraph of the cell that they belong beside.
 
     Raises:
         ValueError: the limit is below ``LEAST_BYTES``.
@@ -42,8 +51,11 @@ def markdown(document: ReportDocument, *, limit_bytes: int | None = None) -> str
     budget = _begun(document, limit_bytes)
     cells = worst_first(document.cells)
     _overview(budget, [record for record in cells if wants_attention(record)])
+    _tables(budget, "Quants side by side", ((sheet, "") for sheet in quant_sheets(document)))
+    _tables(budget, "Sweeps", ((sweep_sheet(sweep), sweep.reason) for sweep in sweeps_of(document.cells)))
+    beside = published or {}
     left_out = sum(
-        _group(budget, said, list(group), folded=not loud, several_matrices=len(document.matrix) > 1)
+        _group(budget, said, list(group), folded=not loud, several_matrices=len(document.matrix) > 1, published=beside)
         for (said, loud), group in groupby(cells, key=lambda record: (word(record), wants_attention(record)))
     )
     _tell_left_out(budget, left_out)
@@ -79,6 +91,7 @@ def _begun(document: ReportDocument, limit_bytes: int | None, *, before: str = "
         raise ValueError(f"a report in Markdown needs {LEAST_BYTES} bytes, not {limit_bytes}")
     budget = Budget(limit_bytes)
     budget.add(before, _head(document))
+    _notes(budget, document.notes)
     return budget
 
 
@@ -89,6 +102,7 @@ def _head(document: ReportDocument) -> str:
         counted(len(document.cells), "cell"),
         _clipped(document.environment.device),
         _clipped(document.environment.power_mode or ""),
+        counted(len(document.shards), "shard") if document.shards else "",
         shown_run_time(document),
         *(_build(engine) for engine in document.environment.engines[:_NAMES]),
     ]
@@ -110,6 +124,15 @@ def _head(document: ReportDocument) -> str:
     return "".join(parts)
 
 
+def _notes(budget: Budget, notes: Sequence[str]) -> None:
+    """Add what the run noted; it takes at most half of what is left."""
+    if notes:
+        half = 0 if budget.left_bytes is None else budget.left_bytes // 2
+        lines = [f"> - {gfm.text(note[:_NOTE_CHARS])}\n" for note in notes[:_NOTES]]
+        more = f"> - … and {len(notes) - _NOTES} more\n" if len(notes) > _NOTES else ""
+        budget.add("> [!NOTE]\n", *lines, more, "\n", reserve_bytes=half)
+
+
 def _overview(budget: Budget, cells: Sequence[CellRecord], *, most: int | None = None) -> None:
     """Add the table of what wants attention; it takes at most half of what is left."""
     if not cells:
@@ -121,7 +144,30 @@ def _overview(budget: Budget, cells: Sequence[CellRecord], *, most: int | None =
     budget.add("\n" + (f"… and {counted(left_out, 'cell')} more.\n\n" if left_out else ""))
 
 
-def _group(budget: Budget, said: str, cells: Sequence[CellRecord], *, folded: bool, several_matrices: bool) -> int:
+def _tables(budget: Budget, title: str, sheets: Iterable[tuple[Sheet, str]]) -> None:
+    """Add tables with a sentence below each, folded; they take at most a quarter of what is left."""
+    found = list(sheets)
+    reserve = 0 if budget.left_bytes is None else budget.left_bytes * 3 // 4
+    if not found or not budget.add(f"<details><summary>{title}</summary>\n\n", reserve_bytes=reserve):
+        return
+    left_out = 0
+    for sheet, sentence in found:
+        left_out += add_sheet(budget, sheet, reserve_bytes=reserve)
+        if sentence:
+            left_out += not budget.add(f"{gfm.text(sentence)}\n\n", reserve_bytes=reserve)
+    more = f"… and {counted(left_out, 'row')} more, left out for size.\n\n" if left_out else ""
+    budget.add(f"{more}</details>\n\n")
+
+
+def _group(
+    budget: Budget,
+    said: str,
+    cells: Sequence[CellRecord],
+    *,
+    folded: bool,
+    several_matrices: bool,
+    published: Published,
+) -> int:
     """Add the cells of one word, folded as a whole where nobody has to look at them; return how many were left out."""
     title = f"{sign(said)} {said}: {counted(len(cells), 'cell')}"
     opening = f"<details><summary>{title}</summary>\n\n" if folded else f"### {title}\n\n"
@@ -130,7 +176,12 @@ def _group(budget: Budget, said: str, cells: Sequence[CellRecord], *, folded: bo
     if said == "skipped":
         left_out = _skipped(budget, cells)
     else:
-        blocks = (cell_block(record, several_matrices=several_matrices) for record in cells)
+        blocks = (
+            cell_block(
+                record, several_matrices=several_matrices, published=published.get((record.matrix, record.id), ())
+            )
+            for record in cells
+        )
         left_out = len(cells) - budget.add_while_it_fits(blocks, reserve_bytes=_RESERVE_BYTES)
     if folded:
         budget.add("\n</details>\n\n")

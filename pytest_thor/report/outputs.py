@@ -12,10 +12,10 @@ from pytest_thor.files import atomic_write
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.exports import action_benchmark, bencher, long_csv
 from pytest_thor.report.html.page import render as html
-from pytest_thor.report.html.published_figure import Published
 from pytest_thor.report.llama_bench_sql import llama_bench_sql, llama_bench_sqlite
 from pytest_thor.report.llama_bench_table import llama_bench_table
 from pytest_thor.report.markdown import comment, markdown
+from pytest_thor.report.published_figure import Published
 from pytest_thor.report.vllm_bench import vllm_blocks
 
 Render = Callable[[ReportDocument], str | bytes]
@@ -41,7 +41,12 @@ class Format:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "markdown": Format(file="report.md", render=markdown, help="the whole report in Markdown"),
+        "markdown": Format(
+            file="report.md",
+            render=markdown,
+            help="the whole report in Markdown",
+            beside=lambda document, published: markdown(document, published=published),
+        ),
         "html": Format(
             file="report.html",
             render=html,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.github import annotation_lines, append_step_summary
-from pytest_thor.report.html.published_figure import Published
 from pytest_thor.report.outputs import write_outputs
+from pytest_thor.report.published_figure import Published
 
 
 def publish(
@@ -33,5 +33,5 @@ def publish(
     if environ.get("GITHUB_ACTIONS") != "true":
         return []
     if environ.get("GITHUB_STEP_SUMMARY"):
-        append_step_summary(document, Path(environ["GITHUB_STEP_SUMMARY"]))
+        append_step_summary(document, Path(environ["GITHUB_STEP_SUMMARY"]), published=published)
     return annotation_lines(document, root=Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))

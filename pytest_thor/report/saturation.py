@@ -32,13 +32,14 @@ SHARE = 0.25
 
 _METRIC = "output_tps"
 _FEWEST = 2
-_COLUMNS = (
+COLUMNS = (
     ("output", "output_tps", "tok/s"),
     ("TTFT median", "ttft_ms_median", "ms"),
     ("TTFT p99", "ttft_ms_p99", "ms"),
     ("TPOT median", "tpot_ms_median", "ms"),
     ("goodput", "goodput_rps", "req/s"),
 )
+"""What a table tells of each point: its title, the figure, and the unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,20 +152,21 @@ def _saturation(swept: str, points: Sequence[SweepPoint]) -> tuple[float | None,
     saturated = next((index for index, ahead in enumerate(gains) if all(high < SHARE for _, high in ahead)), None)
     not_growing = next((index for index, ahead in enumerate(gains) if all(low < SHARE for low, _ in ahead)), None)
     if not_growing is None:
-        last = _load(sound[-1].value)
+        last = shown_load(sound[-1].value)
         return None, f"does not saturate up to {swept} {last}{aside}"
     if saturated != not_growing:
-        first = _load(sound[not_growing].value)
-        latest = "not at all" if saturated is None else f"at {_load(sound[saturated].value)}"
+        first = shown_load(sound[not_growing].value)
+        latest = "not at all" if saturated is None else f"at {shown_load(sound[saturated].value)}"
         return None, (
             f"saturates at {swept} {first} at the earliest and perhaps {latest}: too few or too different launches to "
             f"tell{aside}"
         )
     point, following = sound[saturated], sound[saturated + 1]
-    return point.value, (f"saturates at {swept} {_load(point.value)}: {_step(point, following)}{aside}")
+    return point.value, (f"saturates at {swept} {shown_load(point.value)}: {_step(point, following)}{aside}")
 
 
-def _load(value: float) -> str:
+def shown_load(value: float) -> str:
+    """Return a value of a sweep: ``8``, ``2.5``."""
     return f"{value:.10g}"
 
 
@@ -196,14 +198,14 @@ def _growth(log_ratio: float) -> float:
 
 def sweep_lines(sweep: Sweep) -> tuple[str, ...]:
     """Return a sweep as a small table of plain text: a title, a heading, a line per point, and what it comes to."""
-    columns = [column for column in _COLUMNS if any(getattr(point, column[1]) is not None for point in sweep.points)]
+    columns = [column for column in COLUMNS if any(getattr(point, column[1]) is not None for point in sweep.points)]
     rows = [
-        [_load(point.value), *(shown_quantity(getattr(point, name), unit) for _, name, unit in columns)]
+        [shown_load(point.value), *(shown_quantity(getattr(point, name), unit) for _, name, unit in columns)]
         for point in sweep.points
     ]
     heading = [sweep.swept, *(title for title, _, _ in columns)]
     widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
-    marks = [_mark(point, sweep) for point in sweep.points]
+    marks = [mark_of(point, sweep) for point in sweep.points]
     return (
         f"{sweep.model} {sweep.quant} {sweep.backend} {sweep.workload}: sweep of {sweep.swept}",
         _row(heading, widths, ""),
@@ -212,7 +214,8 @@ def sweep_lines(sweep: Sweep) -> tuple[str, ...]:
     )
 
 
-def _mark(point: SweepPoint, sweep: Sweep) -> str:
+def mark_of(point: SweepPoint, sweep: Sweep) -> str:
+    """Return what stands beside a point: that the sweep saturates there, or that it says nothing about saturation."""
     if not point.is_sound:
         return "not used"
     return "saturation" if point.value == sweep.saturation else ""

@@ -76,7 +76,7 @@ def markdown(page: Page, *, limit_bytes: int | None = None) -> str:
     budget = Budget(limit_bytes)
     budget.add(f"## {gfm.text(page.title)}\n\n", *(f"- {gfm.text(sentence)}\n" for sentence in page.said), "\n")
     reserve = 0 if limit_bytes is None else limit_bytes // 8
-    left_out = sum(_markdown_sheet(budget, sheet, reserve) for sheet in page.sheets)
+    left_out = sum(add_sheet(budget, sheet, reserve_bytes=reserve) for sheet in page.sheets)
     if left_out:
         budget.add(f"… and {counted(left_out, 'row')} more, left out for size.\n\n")
     for listed in page.lists:
@@ -85,14 +85,14 @@ def markdown(page: Page, *, limit_bytes: int | None = None) -> str:
     return budget.text().rstrip("\n") + "\n"
 
 
-def _markdown_sheet(budget: Budget, sheet: Sheet, reserve: int) -> int:
-    """Add a table as far as it fits; return how many of its rows do not."""
+def add_sheet(budget: Budget, sheet: Sheet, *, reserve_bytes: int) -> int:
+    """Add a table in Markdown below its title, as far as it fits; return how many of its rows do not."""
     head = gfm.row([gfm.text(column.title) for column in sheet.columns])
     rule = f"|{'|'.join('--:' if column.right else '---' for column in sheet.columns)}|\n"
-    if not budget.add(f"### {gfm.text(sheet.title)}\n\n", head, rule, reserve_bytes=reserve):
+    if not budget.add(f"### {gfm.text(sheet.title)}\n\n", head, rule, reserve_bytes=reserve_bytes):
         return len(sheet.rows)
     rows = (gfm.row([gfm.text(text) for text in row]) for row in sheet.rows)
-    added = budget.add_while_it_fits(rows, reserve_bytes=reserve)
+    added = budget.add_while_it_fits(rows, reserve_bytes=reserve_bytes)
     budget.add("\n")
     return len(sheet.rows) - added
 

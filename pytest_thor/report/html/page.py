@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.figures import shown_build, shown_run_time
-from pytest_thor.report.html import changes, details, rows
-from pytest_thor.report.html.published_figure import Published
+from pytest_thor.report.html import changes, details, rows, tables
+from pytest_thor.report.published_figure import Published
+from pytest_thor.report.quants import shares_of
 from pytest_thor.report.ranking import WORDS, worst_first
+from pytest_thor.report.saturation import sweeps_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,12 +38,25 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
     cards, more_cards = changes.cards(ordered)
     scripts = [*(_text(name) for name in LIBRARIES), _own_scripts()]
     beside = published or {}
+    sweeps = sweeps_of(document.cells)
+    saturated = {
+        (sweep.matrix, point.cell) for sweep in sweeps for point in sweep.points if point.value == sweep.saturation
+    }
+    shares = shares_of(document)
     data = {
         "fields": rows.FIELDS,
         "shares": rows.SHARES,
         "titles": rows.titles(),
         "words": list(WORDS),
-        "cells": [rows.row(record, published=beside.get((record.matrix, record.id), ())) for record in ordered],
+        "cells": [
+            rows.row(
+                record,
+                published=beside.get((record.matrix, record.id), ()),
+                shares=shares.get((record.matrix, record.id, record.device)),
+                saturates=(record.matrix, record.id) in saturated,
+            )
+            for record in ordered
+        ],
     }
     return _template().render(
         document=document,
@@ -52,6 +67,8 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
         more_cards=more_cards,
         calm=changes.calm(ordered),
         skipped=changes.skipped(ordered),
+        quants=tables.quant_tables(document),
+        sweeps=tables.sweep_tables(sweeps),
         run_time=shown_run_time(document),
         builds=[shown_build(engine) for engine in document.environment.engines],
         policy=_policy(scripts),

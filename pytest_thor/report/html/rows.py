@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any, TypeAlias
 
 from pytest_thor.measurement import METRICS
 from pytest_thor.report.document import CellRecord, MetricRecord
-from pytest_thor.report.html.published_figure import PublishedFigure
+from pytest_thor.report.published_figure import PublishedFigure
+from pytest_thor.report.quants import Share
 from pytest_thor.report.ranking import deciding, sign, word
 
 Json: TypeAlias = Any
@@ -32,11 +33,21 @@ _LEVELS = ("max_concurrency", "request_rate")
 _NOT_SAID_BY_THE_LOAD = frozenset({*_LEVELS, "num_prompts", "duration_s", "sweep"})
 
 
-def row(record: CellRecord, *, published: Sequence[PublishedFigure]) -> dict[str, Json]:
-    """Return one cell's row."""
+def row(
+    record: CellRecord,
+    *,
+    published: Sequence[PublishedFigure] = (),
+    shares: Mapping[str, Share] | None = None,
+    saturates: bool = False,
+) -> dict[str, Json]:
+    """Return one cell's row; ``shares`` are its figures beside the reference quant's, by metric.
+
+    ``saturates`` says that it is the point at which its sweep does.
+    """
     said = word(record)
     decided_by, _ = deciding(record)
     wanted = dict.fromkeys((decided_by, *PICTURED))
+    share = (shares or {}).get(decided_by)
     return {
         **{name: getattr(record, name) for name in ("id", "matrix", "model", "quant", "backend", "workload")},
         "kind": record.kind,
@@ -48,7 +59,8 @@ def row(record: CellRecord, *, published: Sequence[PublishedFigure]) -> dict[str
         "metrics": {name: _figures(record.metrics[name]) for name in wanted if name in record.metrics},
         "size_bytes": _size_bytes(record),
         "latency": _latencies(record) if record.kind == "serving" else {},
-        "load": _load(record) if record.kind == "serving" else None,
+        "load": {**_load(record), "saturates": saturates} if record.kind == "serving" else None,
+        "share": None if share is None else [_plain(each) for each in astuple(share)],
         "runs": len(record.history),
         "published": [[_plain(each) for each in astuple(figure)] for figure in published],
     }

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pytest_thor import units
 from pytest_thor.report.document import ArtifactRecord, PastRunRecord, ReportDocument
 from pytest_thor.report.html.page import render
-from pytest_thor.report.html.published_figure import PublishedFigure
+from pytest_thor.report.published_figure import PublishedFigure
 from tests.unit.report.chromium import NAMES, Browser, Page, browser, chromium, open_page
 from tests.unit.report.made_runs import made_run
 from tests.unit.report.report_documents import cell, document, failed, hostile, judged, launch, regressed
@@ -97,10 +97,13 @@ def test_a_run_with_everything_loads_in_silence_and_is_no_wider_than_the_screen(
     assert page.run("document.documentElement.scrollWidth") <= screen.get("width", 1440)
     assert page.run("document.querySelectorAll('.plot svg').length") >= 10
     assert page.run("[...document.querySelectorAll('.plot')].every((plot) => plot.scrollWidth <= plot.clientWidth + 1)")
-    assert page.run("""[...document.querySelectorAll('.plot svg text')].filter((text) => {
+    assert (
+        page.run("""[...document.querySelectorAll('.plot svg text')].filter((text) => {
         const label = text.getBoundingClientRect(), frame = text.closest('.picture').getBoundingClientRect();
         return label.width && (label.left < frame.left || label.right > frame.right);
-    }).map((text) => text.textContent)""") == []
+    }).map((text) => text.textContent)""")
+        == []
+    )
 
 
 def test_there_is_a_picture_for_everything_that_has_data(opened: Opened, made: Path) -> None:
@@ -233,13 +236,20 @@ def test_a_click_opens_a_cell_with_all_that_it_has(opened: Opened) -> None:
     page = opened(document(record))
 
     page.run("document.querySelector('#cells tr.cell').click()")
-    page.wait_until("document.querySelector('.detail')")
+    page.wait_until("document.querySelector('.detail details')")
     page.run("document.querySelectorAll('.detail details').forEach((each) => { each.open = true; })")
     page.wait_until("document.querySelector('.detail').textContent.includes('covered')")
 
     shown = page.run("document.querySelector('.detail').textContent")
     for text in (
-        *("tg128 regressed.", "39.12, 41.00", "39.125", "the clock fell", "it crashed", "CUDA error: <out of memory>"),
+        *(
+            "tg128 regressed.",
+            "39.12, 41.00",
+            "39.125",
+            "launch 1: the clock fell",
+            "it crashed",
+            "CUDA error: <out of memory>",
+        ),
         *("0.97", "build_number", "Thor", "n_gpu_layers", "Qwen3-8B-Q4_K_M.gguf", "llama-bench b7 (abcdef0)"),
     ):
         assert text in shown

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pytest_thor.report.html.details import CHUNK_BYTES, record_json
 from pytest_thor.report.html.page import LIBRARIES, SCRIPTS, render
-from pytest_thor.report.html.published_figure import PublishedFigure
 from pytest_thor.report.html.rows import FIELDS, SHARES, script_json
+from pytest_thor.report.published_figure import PublishedFigure
 from tests.unit.report.made_runs import made_run
 from tests.unit.report.report_documents import (
     HOSTILE,
@@ -189,7 +189,7 @@ def test_published_figures_stand_beside_the_cell_they_are_of() -> None:
     rows = Parsed(render(report, published={("qwen3", report.cells[0].id): [figure]})).data()["cells"]
 
     assert [row["published"] for row in rows] == [
-        [["tg_tps", 41.5, "tok/s", "guide.md", "2025-08-01", "Jetson Thor", None]],
+        [["tg_tps", 41.5, "tok/s", "guide.md", "2025-08-01", "Jetson Thor", None, None, False]],
         [],
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_thor.report.html.published_figure import PublishedFigure
+from pytest_thor.report.published_figure import PublishedFigure
 from pytest_thor.report.publishing import publish
 from tests.unit.report.report_documents import cell, document, regressed
 

@@ -54,7 +54,7 @@ function metricBars(shown, name, width) {
   const of = (field) => (entry) => entry.cell.metrics[name][field];
   const known = (field) => measured.filter((entry) => isNumber(of(field)(entry)));
   const published = measured.flatMap((entry) =>
-    entry.cell.published.filter((each) => each.metric === name && isNumber(each.value)).map((each) => ({ key: entry.key, value: each.value })));
+    entry.cell.published.filter((each) => each.metric === name && isNumber(each.value) && !each.doubt).map((each) => ({ key: entry.key, value: each.value })));
   const { unit, better } = measured[0].cell.metrics[name];
   const end = (entry) => d3.max(["value", "ci_high", "baseline"].map((field) => of(field)(entry)).filter(isNumber));
   const drawn = rowPlot({

@@ -10,9 +10,10 @@ const cells = page.cells.map((row, index) => ({
       Object.fromEntries(page.fields.map((field, place) => [field, figures[place]])),
     ]),
   ),
-  published: row.published.map(([metric, value, unit, source, date, device, engine]) => ({
-    ...{ metric, value, unit, source, date, device, engine },
+  published: row.published.map(([metric, value, unit, source, date, device, engine, doubt, same_device]) => ({
+    ...{ metric, value, unit, source, date, device, engine, doubt, same_device },
   })),
+  share: row.share && Object.fromEntries(["reference", "ratio", "low", "high"].map((name, place) => [name, row.share[place]])),
 }));
 
 const chunks = [...document.querySelectorAll("script[data-first]")].map((element) => ({
@@ -57,12 +58,27 @@ function told(cell, name) {
     isNumber(metric.baseline) ? `baseline: ${of(metric.baseline)}` : "",
     isNumber(metric.change) ? `change: ${units.percent(metric.change, true)} (${units.interval(metric.change_low, metric.change_high)})` : "",
     isNumber(metric.limit) ? `limit of the device: ${of(metric.limit)}, reached ${units.share(metric.efficiency)}` : "",
+    cell.share && cell.decided_by === name ? `of ${cell.share.reference}: ${shareText(cell.share)}` : "",
     ...published.map((each) => `published: ${publishedText(each)}`),
+    cell.load?.saturates ? "the sweep saturates here" : "",
     metric.verdict ?? cell.word,
   ].filter(Boolean).join("\n");
 }
 
+// A figure's share of the reference quant's, as in the tables.
+function shareText(share) {
+  const bound = (value) => units.percent(value).replace(/ %$/, "");
+  return units.percent(share.ratio) + (isNumber(share.low) ? ` (${bound(share.low)} to ${bound(share.high)})` : "");
+}
+
+// What others published of the metric that decided: the one of this device, else the only one; of several none is picked.
+function publishedOf(cell, name) {
+  const found = cell.published.filter((each) => each.metric === name && !each.doubt);
+  const here = found.filter((each) => each.same_device);
+  return here.length === 1 ? here[0] : !here.length && found.length === 1 ? found[0] : null;
+}
+
 function publishedText(figure) {
   const about = [figure.device, figure.engine, figure.source, figure.date].filter(Boolean).join(", ");
-  return `${units.figure(figure.value, figure.unit)} (${about})`;
+  return `${units.figure(figure.value, figure.unit)} (${about})${figure.doubt ? "; it cannot be true" : ""}`;
 }

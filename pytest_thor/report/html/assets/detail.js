@@ -15,6 +15,7 @@ async function detailOf(cell) {
     judgedFirst.length ? [make("h4", {}, "Metrics"), make("div", { class: "scroll" }, metricTable(judgedFirst, cell))] : "",
     cell.published.length ? [make("h4", {}, "Published by others"), make("ul", {}, cell.published.map((each) => make("li", { class: "published" }, `${each.metric}: ${publishedText(each)}`)))] : "",
     drawn.length ? make("div", { class: "columns" }, drawn.map((picture) => make("div", { class: "plot" }, picture))) : "",
+    doubtsOf(record).map((doubt) => make("p", { class: "bad" }, doubt)),
     record.launches.length ? [make("h4", {}, "Launches"), record.launches.map((launch, place) => launchBlock(launch, place + 1, "launch", record.metrics))] : "",
     record.reference_launches.length ? [make("h4", {}, "Launches of the reference"), record.reference_launches.map((launch, place) => launchBlock(launch, place + 1, "reference", record.metrics))] : "",
     make("h4", {}, "What was measured, and where"),
@@ -23,6 +24,16 @@ async function detailOf(cell) {
     record.artifact ? folded("Files", record.artifact) : "",
     record.fingerprint ? folded("Environment (fingerprint)", flattened(record.fingerprint)) : "",
     make("p", {}, make("small", {}, `${record.matrix} · ${record.location} · ${record.device} · ${record.outcome}`)));
+}
+
+// Every doubt once, with the launches that it is said of.
+function doubtsOf(record) {
+  const said = [["", record.launches], ["reference ", record.reference_launches]].flatMap(([role, launches]) =>
+    launches.flatMap((launch, place) => [...new Set(launch.doubts)].map((doubt) => ({ doubt, role, number: place + 1 }))));
+  return [...d3.group(said, (each) => each.doubt)].map(([doubt, each]) => {
+    const where = [...d3.group(each, (one) => one.role)].map(([role, of]) => `${role}${of.length === 1 ? "launch" : "launches"} ${of.map((one) => one.number).join(", ")}`);
+    return `${where.join(" and ")}: ${doubt}`;
+  });
 }
 
 function flattened(fingerprint) {

@@ -7,7 +7,6 @@ function launchBlock(launch, number, of, metrics) {
   return make("details", {},
     make("summary", {}, head.filter(Boolean).join(" · "), clipped(about, 160), launch.failure ? make("span", { class: "bad" }, " · failed") : "", launch.doubts.length ? make("span", { class: "bad" }, " · doubted") : ""),
     launch.failure ? make("p", { class: "bad" }, launch.failure) : "",
-    launch.doubts.map((doubt) => make("p", { class: "bad" }, doubt)),
     sampled.map(([name, values]) => make("div", {}, make("b", {}, name), ` ${values.length} in ${unitOf(name, metrics) || "its unit"}`, make("div", { class: "samples mono" }, samplesText(values, "")))),
     launch.log_tail ? [make("h4", {}, "End of the log"), make("pre", { class: "log" }, launch.log_tail)] : "",
     launch.telemetry ? folded("Telemetry", launch.telemetry) : "",

@@ -55,6 +55,7 @@ function loadPlot(all, { level, metrics, width }) {
       Plot.line(ends(1), { x: "x", y: "y", z: "line", stroke: "series", strokeDasharray: "5 4" }),
       Plot.ruleX(ends(0).filter((point) => isNumber(point.cell.metrics[point.name].ci_low)), { x: "x", y1: (point) => point.cell.metrics[point.name].ci_low, y2: (point) => point.cell.metrics[point.name].ci_high, stroke: "series" }),
       Plot.dot(points, { x: "x", y: "y", r: 3.5, fill: (point) => (point.cell.word === "invalid" ? "var(--card)" : point.series), stroke: "series" }),
+      Plot.dot(points.filter((point) => point.cell.load.saturates), { x: "x", y: "y", r: 8, stroke: "series", strokeWidth: 1.5, symbol: "circle" }),
       Plot.tip(points, Plot.pointer({ x: "x", y: "y", title: (point) => told(point.cell, point.name) })),
     ],
   });

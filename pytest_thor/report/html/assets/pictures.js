@@ -16,7 +16,7 @@ function barsPicture(name, title, caption) {
 
 const SIZED = ["tg_tps", "pp_tps"];
 const BARS = "Bar: measured, with its 90 % interval. Tick: baseline. Diamond: published by others.";
-const LOAD_CAPTION = { throughput: "Dotted red: the device's limit, where it is near.", latency: "Line: median. Dashed: p99." };
+const LOAD_CAPTION = { throughput: "Ring: saturation. Dotted red: the device's limit, where it is near.", latency: "Line: median. Dashed: p99. Ring: saturation." };
 
 function loadPicture(title, caption, metricsOf) {
   return {

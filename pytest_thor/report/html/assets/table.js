@@ -9,7 +9,8 @@ const table = (() => {
   const inUnit = (field) => (cell) => { const metric = deciding(cell); return metric ? units.figure(metric[field], metric.unit) : ""; };
   const percent = (field, signed) => (cell) => { const metric = deciding(cell); return metric ? units.share(metric[field], signed) : ""; };
   const several = (name) => distinct(cells, (cell) => cell[name]).length > 1;
-  const published = (cell) => cell.published.find((each) => each.metric === cell.decided_by);
+  const published = (cell) => publishedOf(cell, cell.decided_by);
+  const references = distinct(cells.filter((cell) => cell.share), (cell) => cell.share.reference);
 
   const COLUMNS = [
     { label: "verdict", sort: (cell) => cell.index, show: (cell) => verdictMark(cell.word) },
@@ -21,6 +22,7 @@ const table = (() => {
     { label: "change", sort: figure("change"), show: percent("change", true), number: true },
     { label: "against the threshold", rest: true, sort: (cell) => harm(deciding(cell)), show: (cell) => strip(deciding(cell)) },
     { label: "of the limit", rest: true, sort: figure("efficiency"), show: percent("efficiency"), number: true },
+    ...(references.length ? [{ label: references.length === 1 ? `of ${clipped(references[0], 20)}` : "of the reference", sort: (cell) => cell.share?.ratio ?? null, number: true, rest: true, show: (cell) => (cell.share ? make("span", { title: `${shareText(cell.share)} of ${cell.share.reference}` }, units.percent(cell.share.ratio)) : "") }] : []),
     ...(cells.some(published) ? [{ label: "published", sort: (cell) => published(cell)?.value ?? null, number: true, show: (cell) => { const found = published(cell); return found ? make("span", { class: "published", title: publishedText(found) }, units.figure(found.value, found.unit)) : ""; } }] : []),
     { label: "size", rest: true, sort: (cell) => cell.size_bytes, show: (cell) => (cell.size_bytes ? units.bytes(cell.size_bytes) : ""), number: true },
   ];
