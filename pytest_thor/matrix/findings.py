@@ -19,6 +19,11 @@ class Findings:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether more problems were found than are told, so that advice on another would be for nobody."""
+        return len(self._found) > MAX_TOLD
+
     def add(self, position: Position, message: str) -> None:
         """Note a problem; the same one twice is one."""
         self._found[position, message] = None

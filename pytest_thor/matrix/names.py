@@ -41,7 +41,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     choices = sorted(known)
     if not choices:
         return ""
-    if len(name) <= MAX_NAME and len(choices) <= 1000:  # difflib is slow on much text, and of no help there
+    if len(name) <= MAX_NAME and len(choices) <= 200:  # difflib is slow on much text, and of no help there
         lowered = {choice.lower(): choice for choice in choices}
         close = get_close_matches(name.lower(), lowered, n=1)
         if close:

@@ -73,7 +73,8 @@ def check_selection(root: Node, path: Path, node: Node, declared: DeclaredNames,
             if isinstance(leaf.value, bool) or leaf.refused or _means_any(leaf.text, names):
                 continue
             unmatched = True
-            findings.add(leaf.position, f"no {word} is named {leaf.text!r}{nearest(leaf.text, names)}")
+            advice = "" if findings.is_full else nearest(leaf.text, names)
+            findings.add(leaf.position, f"no {word} is named {leaf.text!r}{advice}")
     if not unmatched:
         _check_pair(root, path, node, declared, findings)
 
