@@ -1,4 +1,4 @@
-"""A model's files, wherever they come from: found, else made from floats beside them, else brought from a hub."""
+"""A model's files, wherever they come from: found, else made from what lies beside them, else brought from a hub."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_thor.artifacts.convert import checkpoint_of, convert_checkpoint, float_type_of
+from pytest_thor.artifacts.converter import CONVERTER, Converter
 from pytest_thor.artifacts.discover import resolve
 from pytest_thor.artifacts.download import fetch
 from pytest_thor.artifacts.gguf_model import shard_paths
-from pytest_thor.artifacts.make import make_quant, source_of
+from pytest_thor.artifacts.make import make_quant, makeable, source_of
+from pytest_thor.artifacts.quants import known_quant
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactMissing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What may be done about a model that is not there; ``imatrix`` guides the quants that are made."""
+    """What may be done about a model that is not there.
+
+    ``imatrix`` guides the quants that are made; ``converter`` makes a GGUF file of an HF checkpoint first.
+    """
 
     download: bool = False
     quantize: bool = False
     imatrix: Path | None = None
+    converter: Converter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,11 @@ def obtain(
             floats, quant, cache=cache, imatrix=means.imatrix, quantizer=quantizer, on_progress=on_progress
         )
         return Obtained(path=made.path, provenance=made.provenance)
+    checkpoint = checkpoint_of(reference, quant, roots) if floats is None else None
+    if checkpoint is not None and means.quantize and means.converter is not None:
+        return _converted(
+            checkpoint, quant, means.converter, cache, means=means, quantizer=quantizer, on_progress=on_progress
+        )
     if reference.hub is not None and means.download and roots:
         fetched = fetch(reference, roots[0], on_progress=on_progress)
         origin = {"hub": fetched.hub, "revision": fetched.revision, "files": dict(fetched.files)}
@@ -72,6 +84,34 @@ def obtain(
     ways = []
     if floats is not None:
         ways.append(f"--thor-quantize makes it from {floats.name}")
+    if checkpoint is not None:
+        missing_option = "" if means.converter else f" with --thor-engine {CONVERTER}=PATH"
+        ways.append(f"--thor-quantize{missing_option} makes it from {checkpoint}")
     if reference.hub is not None and not means.download:
         ways.append(f"--thor-download brings it from {reference.hub}")
     raise ArtifactMissing("; ".join([str(missing), *ways])) from None
+
+
+def _converted(
+    checkpoint: Path,
+    quant: str,
+    converter: Converter,
+    cache: Path,
+    *,
+    means: Means,
+    quantizer: Path | None,
+    on_progress: Callable[[str], None] | None,
+) -> Obtained:
+    """Convert a checkpoint to its floats, and these to the quant where it is another."""
+    known = known_quant(quant)
+    quant = known.name if known else quant
+    float_type = float_type_of(checkpoint, quant)
+    if quant != float_type:
+        makeable(quant, imatrix=means.imatrix)  # before an hour is spent on its floats
+    floats = convert_checkpoint(checkpoint, float_type, converter=converter, cache=cache, on_progress=on_progress)
+    if quant == float_type:
+        return Obtained(path=floats.path, provenance=floats.provenance)
+    made = make_quant(
+        floats.path, quant, cache=cache, imatrix=means.imatrix, quantizer=quantizer, on_progress=on_progress
+    )
+    return Obtained(path=made.path, provenance={**made.provenance, "floats": floats.provenance})

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_thor.artifacts.gguf_types import FILE_TYPES
+from pytest_thor.artifacts.program import run_program
 from pytest_thor.errors import ArtifactError
 
-_TAIL_LINES = 20
 _STEP = re.compile(r"\[\s*(?P<done>\d+)/\s*(?P<all>\d+)\]")
 _BUILD = re.compile(r"(?:version: |main: build = )(?P<program>.+)|(?P<binding>llama-cpp-python .+)")
 
@@ -46,22 +42,20 @@ def quantize(
     if options and len(quantizer) > 1:
         raise ArtifactError(f"{options[0]} needs a llama-quantize, and only llama-cpp-python was found; run `make`")
     command = [*quantizer, *options, str(source), str(target), str(number), str(_threads())]
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    build, tenths = None, 0
-    with _started(command) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            tail.append(line.rstrip()[:500])
-            if build is None and (match := _BUILD.match(line)):
-                build = match["program"] or match["binding"]
-            if (step := _STEP.search(line)) and 10 * int(step["done"]) // int(step["all"]) > tenths:
-                tenths = 10 * int(step["done"]) // int(step["all"])
-                on_progress(f"quantizing to {quant}: {10 * tenths} %")
-        status = process.wait()
-    if status:
-        ended = f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
-        log = "\n  ".join(tail) or "(it printed nothing)"
-        raise ArtifactError(f"{command[0]} {ended} while quantizing {source.name} to {quant}:\n  {log}")
+    build: str | None = None
+    tenths = 0
+
+    def listen(line: str) -> None:
+        nonlocal build, tenths
+        if build is None and (match := _BUILD.match(line)):
+            build = match["program"] or match["binding"]
+        if (step := _STEP.search(line)) and 10 * int(step["done"]) // int(step["all"]) > tenths:
+            tenths = 10 * int(step["done"]) // int(step["all"])
+            on_progress(f"quantizing to {quant}: {10 * tenths} %")
+
+    ended = run_program(command, on_line=listen)
+    if ended.status:
+        raise ArtifactError(f"{command[0]} {ended.sentence(f'while quantizing {source.name} to {quant}')}")
     return build
 
 
@@ -86,29 +80,3 @@ def _command(program: Path | None) -> list[str]:
 
 def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a program in a process group of its own, and end the whole group on the way out."""
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ArtifactError(f"{command[0]}: cannot be started: {error.strerror or error}") from None
-    with process:
-        try:
-            yield process
-        except BaseException:
-            if process.returncode is None:
-                # At once and without asking: it has nothing to save, and its output is thrown away.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            raise
