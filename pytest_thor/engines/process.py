@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
+from pytest_thor.engines.supervisor import MARK, mark_of
+
 LINE_LIMIT = 1 << 20
 """Bytes of a line that are kept; the rest of it is dropped as it is read."""
 
@@ -92,9 +94,9 @@ def run(
 ) -> Generator[Line | Ending, None, None]:
     """Start a program (an absolute path first) and yield its lines, then one Ending.
 
-    ``request`` is its standard input. It runs in a session of its own with the environment as it is. When the
-    generator ends, is closed or raises, the process and all that it started have ended: SIGTERM, ``grace_s``
-    seconds, SIGKILL.
+    ``request`` is its standard input. It runs in a session of its own with the environment as it is, and one variable
+    more by which what it starts is known. When the generator ends, is closed or raises, the process and all that it
+    started have ended: SIGTERM, ``grace_s`` seconds, SIGKILL.
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(request or b"")
@@ -165,11 +167,11 @@ def _read(
     assert process.stderr is not None
     lines = {process.stdout.fileno(): _Lines("stdout"), process.stderr.fileno(): _Lines("stderr")}
     told = b""
-    timed_out = False
+    timed_out = lost = False
     with selectors.DefaultSelector() as selector:
         for descriptor in (*lines, control.fileno()):
             selector.register(descriptor, selectors.EVENT_READ)
-        while selector.get_map():
+        while selector.get_map() and not lost:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 timed_out = True
@@ -178,11 +180,12 @@ def _read(
                 data = os.read(key.fd, _READ_BYTES)
                 if not data:
                     selector.unregister(key.fd)
+                    lost = lost or (key.fd == control.fileno() and not told)
                 elif key.fd in lines:
                     yield from lines[key.fd].feed(data)
                 else:
                     told += data
-    if timed_out:
+    if timed_out or lost:  # a supervisor that was killed ends nobody, and its wards may hold the streams open for ever
         stop(process, control, grace_s)
         for descriptor, splitter in lines.items():
             yield from splitter.feed(_what_is_left(descriptor))
@@ -228,14 +231,22 @@ def stop(process: subprocess.Popen[bytes], control: socket.socket, grace_s: floa
         _sweep(process.pid)
 
 
-def _sweep(session: int) -> None:
-    """Kill what is left of a session whose supervisor did not do it, because it was itself killed or stopped."""
+def _sweep(supervisor: int) -> None:
+    """Kill what is left of a program whose supervisor did not do it, because it was itself killed or stopped.
+
+    That is its session, and whatever went into a session of its own: it carries the supervisor's mark.
+    """
     import psutil  # rarely needed
 
-    for other in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getsid(other.pid) == session:
-                other.kill()
+    mark = mark_of(asker=os.getpid(), supervisor=supervisor)
+    found = True
+    while found:  # until no process is left that could start another
+        found = False
+        for other in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):  # it has just ended, or is none of ours to look at
+                if os.getsid(other.pid) == supervisor or other.environ().get(MARK) == mark:
+                    found = found or other.status() != psutil.STATUS_ZOMBIE
+                    other.kill()
 
 
 class _Lines:

@@ -28,6 +28,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 GIVE_UP_S = 10.0  # a process in uninterruptible sleep (a hung driver) cannot be ended by anybody
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+MARK = "PYTEST_THOR_SUPERVISOR"
+"""The variable in the environment of all that the command starts, to find it by should this process be killed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +38,7 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(control, False)
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.environ[MARK] = mark_of(asker=os.getppid(), supervisor=os.getpid())
     wake = _wake_on_signals()
     engine = _start(command, prctl)
     _let_go_of_the_pipes()
@@ -56,6 +59,11 @@ def main(arguments: list[str]) -> int:
     with contextlib.suppress(OSError):  # the other end is gone: nobody is left to be told
         os.write(control, f"{-signal.SIGTERM if code is None else code} {strays}\n".encode())
     return 0
+
+
+def mark_of(*, asker: int, supervisor: int) -> str:
+    """Return what :data:`MARK` says, given the process ids of who asked for the command and of who watches over it."""
+    return f"{asker}-{supervisor}"
 
 
 def _wake_on_signals() -> int:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -102,12 +101,13 @@ def test_the_engine_dies_with_whoever_asked_for_it_even_when_that_is_killed() ->
     assert alive == []
 
 
-def test_the_engine_dies_with_its_supervisor(tmp_path: Path) -> None:
-    events = run([SHELL, "-c", "echo $PPID; sleep 600 & echo $!; sleep 600"], timeout_s=60)
+@pytest.mark.parametrize("apart", ["", "setsid "], ids=["in the session", "in a session of its own"])
+def test_the_engine_dies_with_its_supervisor_and_all_that_it_started(apart: str) -> None:
+    events = run([SHELL, "-c", f"echo $PPID; {apart}sleep 600 & echo $!; sleep 600"], timeout_s=60)
     supervisor, child = (int(next(events).text) for _ in range(2))  # type: ignore[union-attr]  # lines come first
     os.kill(supervisor, signal.SIGKILL)
-    # The child still holds the streams open, so the end is not seen there: closing must find it by its session.
-    events.close()
+    # The child still holds the streams open, which must keep nobody waiting.
+    assert list(events) == [Ending(code=None)]
     _, alive = psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=20)
     assert alive == []
 
