@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_thor.artifacts.discover import resolve
 from pytest_thor.artifacts.gguf_model import read_model
 from pytest_thor.artifacts.identity import content_identity
-from pytest_thor.artifacts.obtain import Means, obtain
+from pytest_thor.artifacts.obtain import Means, Obtained, obtain
 from pytest_thor.artifacts.synthetic import make_synthetic
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
@@ -19,7 +20,7 @@ from pytest_thor.baseline.fingerprint import Fingerprint, conditions, difference
 from pytest_thor.baseline.history import StoredRun
 from pytest_thor.cell import ArtifactReference, Cell, EngineTraits, Scalar
 from pytest_thor.engines.serving_engine import ModelFacts
-from pytest_thor.errors import ArtifactError, ArtifactInvalid, BaselineError
+from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing, BaselineError
 from pytest_thor.host.device import Device
 from pytest_thor.measure import Reference
 from pytest_thor.measurement import EngineBuild
@@ -51,10 +52,13 @@ def prepare(
     full_hash: bool,
     means: Means,
     on_progress: Callable[[str], None],
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Prepared:
     """Find a cell's model under the roots, or make it where it is synthetic, and identify its content.
 
-    One that is missing is made or brought by the ``means`` given, which may take hours.
+    One that is missing is made or brought by the ``means`` given, which may take hours. What takes every core (making,
+    hashing) is done while the device is held ``alone``, so that it falls into nobody's measurement; a download, which
+    takes long and little, is not.
 
     Raises:
         ArtifactError: it is missing, not what it claims, or cannot be made.
@@ -63,28 +67,34 @@ def prepare(
     if not traits.needs_artifact:
         return Prepared(path=_lent(reference, roots), artifact=None, build=build)
     synthetic, provenance = cache / "synthetic", None
-    if reference.format != "synthetic":
-        obtained = obtain(
-            reference,
-            cell.quant,
-            roots,
-            cache=cache,
-            means=means,
-            quantizer=quantizer,
-            on_progress=on_progress,
+
+    def obtain_by(means: Means) -> Obtained:
+        return obtain(
+            reference, cell.quant, roots, cache=cache, means=means, quantizer=quantizer, on_progress=on_progress
         )
+
+    if reference.format != "synthetic":
+        try:
+            with alone():
+                obtained = obtain_by(replace(means, download=False))
+        except ArtifactMissing:
+            if not means.download:
+                raise
+            obtained = obtain_by(means)
         path, provenance = obtained.path, obtained.provenance
     elif traits.synthetic == "hf":
         path = _synthetic_checkpoint(cell, synthetic)
     else:
-        path = make_synthetic(
-            reference.location, cell.quant, cache=synthetic, quantizer=quantizer, on_progress=on_progress
-        )
+        with alone():
+            path = make_synthetic(
+                reference.location, cell.quant, cache=synthetic, quantizer=quantizer, on_progress=on_progress
+            )
     parameters = tensor_bytes = None
     if path.is_file():
         model = read_model(path)
         path, parameters, tensor_bytes = model.path, model.parameters, model.tensor_bytes
-    identity = content_identity(path, full=full_hash)
+    with alone() if full_hash else nullcontext():
+        identity = content_identity(path, full=full_hash)
     artifact = ArtifactRecord(
         path=str(path),
         format=reference.format,
