@@ -115,6 +115,7 @@ class Opening:
             full_hash=self.setup.full_hash,
             means=self.setup.means,
             on_progress=lambda step: self.reporter.prepares(cell, step),
+            alone=self.alone,
         )
 
     def open(self, cells: Sequence[Cell]) -> Opened:
