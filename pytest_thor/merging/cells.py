@@ -12,7 +12,7 @@ from pytest_thor.judge.describe import describe
 from pytest_thor.judge.policy import outcome
 from pytest_thor.merging.judging import Anchors, fingerprint_of, judge_again
 from pytest_thor.record import metric_record
-from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, Outcome
+from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, Outcome, PolicyRecord
 from pytest_thor.report.sheets import one_line
 from pytest_thor.units import counted
 from pytest_thor.verdict import Judgement, Verdict
@@ -45,8 +45,7 @@ def join(records: Sequence[CellRecord], anchors: Anchors, *, relative: bool) -> 
         ReportError: the shards measured different things, or their launches cannot be judged together.
         BaselineError: the baseline that this takes cannot be read.
     """
-    unique = {record.model_dump_json(): record for record in records}
-    ordered = [unique[text] for text in sorted(unique)]
+    ordered = _each_once(records)
     measured = [record for record in ordered if record.verdict is not None]
     if len(ordered) == 1:
         return Joined(record=ordered[0])
@@ -55,6 +54,18 @@ def join(records: Sequence[CellRecord], anchors: Anchors, *, relative: bool) -> 
     if len(measured) == 1:
         return Joined(record=_with_advice(measured[0], [_told(each) for each in ordered if each.outcome == "error"]))
     return _together(measured, anchors, relative=relative)
+
+
+def _each_once(records: Sequence[CellRecord]) -> list[CellRecord]:
+    """Return the records in an order of their own; one that several shards tell of alike has the names of all."""
+    unique: dict[str, list[CellRecord]] = {}
+    for record in records:
+        unique.setdefault(record.model_dump_json(exclude={"shards"}), []).append(record)
+    return [unique[text][0].model_copy(update={"shards": _shards(unique[text])}) for text in sorted(unique)]
+
+
+def _shards(records: Sequence[CellRecord]) -> list[str]:
+    return sorted({name for record in records for name in record.shards})
 
 
 def concluded(joined: CellRecord, judgement: Judgement, *, outcomes: Mapping[str, Outcome]) -> CellRecord:
@@ -72,26 +83,31 @@ def concluded(joined: CellRecord, judgement: Judgement, *, outcomes: Mapping[str
     }
     metrics = {name: _with_limit(metric, limits.get(name)) for name, metric in {**judged, **others}.items()}
     verdict = judgement.verdict
-    usual = outcome(verdict, inconclusive="warn", invalid="fail", strict=False)
     launches = "launch" if len(joined.launches) == 1 else "launches"
+    origin = f"Its {len(joined.launches)} {launches} come from several shards ({', '.join(joined.shards)})."
     return joined.model_copy(
         update={
             "verdict": verdict.value,
-            "outcome": outcomes.get(verdict.value, usual),
-            "reason": f"{judgement.reason} Its {len(joined.launches)} {launches} come from several shards.",
+            "outcome": outcomes[verdict.value],
+            "reason": f"{judgement.reason} {origin}",
             "metrics": metrics,
         }
     )
 
 
-def outcomes_of(records: Sequence[CellRecord]) -> dict[str, Outcome]:
-    """Return what each verdict meant for its test in these shards, the worst where they differ."""
+def outcomes_of(records: Sequence[CellRecord], policy: PolicyRecord | None) -> dict[str, Outcome]:
+    """Return what each verdict means for its test: by the policy, and where a report does not tell it by its cells.
+
+    Of cells that the shards treated differently the worst counts; for a verdict that none has, the usual policy.
+    """
     order: Sequence[Outcome] = ("failed", "warned", "passed")
-    return {
-        verdict.value: min(found, key=order.index)
-        for verdict in Verdict
-        if (found := {each.outcome for each in records if each.verdict == verdict.value and each.outcome in order})
-    }
+    asked = policy or PolicyRecord()
+    outcomes = {}
+    for verdict in Verdict:
+        found = {each.outcome for each in records if each.verdict == verdict.value and each.outcome in order}
+        usual = outcome(verdict, inconclusive=asked.inconclusive, invalid=asked.invalid, strict=asked.strict)
+        outcomes[verdict.value] = usual if policy or not found else min(found, key=order.index)
+    return outcomes
 
 
 def _together(measured: Sequence[CellRecord], anchors: Anchors, *, relative: bool) -> Joined:
@@ -123,6 +139,7 @@ def _together(measured: Sequence[CellRecord], anchors: Anchors, *, relative: boo
             ],
             "advice": list(dict.fromkeys(sorted(sentence for record in measured for sentence in record.advice))),
             "differences": list(dict.fromkeys(each for record in measured for each in record.differences)),
+            "shards": _shards(measured),
         }
     )
     return Joined(record=joined, judgement=judge_again(joined, measured, anchors))

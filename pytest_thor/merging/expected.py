@@ -12,6 +12,7 @@ from pytest_thor.report.document import CellRecord
 from pytest_thor.units import counted
 
 _NAMED = 10
+_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,12 @@ def parse_expected(text: str) -> Expected:
         ReportError: it is none of these.
     """
     text = text.strip()
-    if text.isdecimal():
+    if text.isdecimal() and len(text) < _DIGITS:
         return Expected(shards=int(text))
     if not text.startswith(("{", "[")):
         try:
             return _of_json(Path(text).read_text(encoding="utf-8"), source=text)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: no text, or no path
             raise ReportError(
                 f"--expect {text}: cannot read it: {error}; expected a number of shards, or what "
                 "pytest --thor-list=github prints, as text or as a file"
@@ -70,7 +71,7 @@ def _of_json(text: str, *, source: str) -> Expected:
                 cells=sum(int(job["cells"]) for job in jobs),
             )
         return Expected(ids=tuple((str(cell["matrix"]), str(cell["id"])) for cell in data))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ReportError(
             f"{source}: not what pytest --thor-list=github or --thor-list=json prints: {type(error).__name__}: {error}"
         ) from error

@@ -143,8 +143,17 @@ def judge_again(joined: CellRecord, parts: Sequence[CellRecord], anchors: Anchor
         )
         _same_anchor(joined, parts, judgement)
     doubts = [doubt for launch in (*joined.launches, *joined.reference_launches) for doubt in launch.doubts]
-    doubts += [first_paragraph(part.reason)[0] for part in parts if part.verdict == "invalid"]
+    doubts += [reason for part in parts if (reason := _other_doubt(part, judgement)) is not None]
     return doubted(judgement, title=joined.id, doubts=doubts)
+
+
+def _other_doubt(part: CellRecord, judgement: Judgement) -> str | None:
+    """Return why a part is invalid, None where that is just what its launches say, which is told already."""
+    if part.verdict != Verdict.INVALID.value:
+        return None
+    own = [doubt for launch in (*part.launches, *part.reference_launches) for doubt in launch.doubts]
+    reason = first_paragraph(part.reason)[0]
+    return None if own and reason == doubted(judgement, title=part.id, doubts=own).reason else reason
 
 
 def _samples(launch: LaunchRecord) -> dict[str, tuple[float, ...]]:

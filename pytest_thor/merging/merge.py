@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_thor.merging.cells import Joined, concluded, join, outcomes_of, place_of
 from pytest_thor.merging.expected import Expected
 from pytest_thor.merging.judging import Anchors, among_all, judgement_of, with_q_of
-from pytest_thor.merging.shards import Shard, environment_of, in_order, matrices_of, shard_facts, shift_of
-from pytest_thor.report.document import CellRecord, ReportDocument, summarize
+from pytest_thor.merging.shards import (
+    Shard,
+    cells_of,
+    environment_of,
+    in_order,
+    matrices_of,
+    policy_of,
+    records_of,
+    records_of_all,
+    shift_of,
+)
+from pytest_thor.report.document import CellRecord, Outcome, PolicyRecord, ReportDocument, summarize
 from pytest_thor.units import counted
 
 OK, FAILED, NOTHING_COLLECTED, COULD_NOT_MEASURE, ALL_SKIPPED = 0, 1, 5, 8, 9
@@ -41,25 +51,29 @@ def merge(shards: Iterable[Shard], *, baselines: Path | None = None, expected: E
     """
     ordered = in_order(shards)
     told = [f"{name} {_ENDS.get(status, f'ended with status {status}')}" for name, status in _cut_short(ordered)]
-    names = [str(fact["name"]) for shard in ordered for fact in shard_facts(shard)]
+    names = [record.name for shard in ordered for record in records_of(shard)]
     if len(ordered) == 1:
         document = ordered[0].document
         missing = expected.missing(names, document.cells) if expected else []
         if missing or document.summary.exit_status is not None:
             return _finished(document, ordered, [*told, *missing], incomplete=bool(missing))
         return Merged(document=document, exit_status=exit_status(document.cells, ordered), told=tuple(told))
-    cells = _cells(ordered, baselines)
+    policy, policies = policy_of(ordered)
+    cells = _cells(ordered, baselines, policy)
     matrices, versions = matrices_of(ordered)
     missing = expected.missing(names, cells) if expected else []
+    references = {shard.document.reference_quant for shard in ordered}
     document = ReportDocument(
         started_at=min(shard.document.started_at for shard in ordered),
         finished_at=max(shard.document.finished_at for shard in ordered),
         environment=environment_of(ordered, cells),
         matrix=matrices,
-        summary=summarize(cells, exit_status=None, environment=shift_of(ordered)),
+        summary=summarize(cells, exit_status=None, environment=shift_of(ordered), policy=policy),
+        reference_quant=references.pop() if len(references) == 1 else None,
+        shards=records_of_all(ordered),
         cells=cells,
     )
-    return _finished(document, ordered, [*told, *versions, *missing], incomplete=bool(missing))
+    return _finished(document, ordered, [*told, *policies, *versions, *missing], incomplete=bool(missing))
 
 
 def _finished(document: ReportDocument, shards: Sequence[Shard], told: Sequence[str], *, incomplete: bool) -> Merged:
@@ -67,6 +81,9 @@ def _finished(document: ReportDocument, shards: Sequence[Shard], told: Sequence[
     if document.summary.exit_status != status:
         summary = document.summary.model_copy(update={"exit_status": status})
         document = document.model_copy(update={"summary": summary})
+    if told:
+        notes = list(dict.fromkeys([*document.notes, *told]))
+        document = document.model_copy(update={"notes": notes})
     return Merged(document=document, exit_status=status, told=tuple(told))
 
 
@@ -96,16 +113,15 @@ def _status(shard: Shard) -> int | None:
 
 def _cut_short(shards: Sequence[Shard]) -> list[tuple[str, int]]:
     """Return the shards that did not end by themselves, those inside merged reports included."""
-    found = [(str(fact["name"]), fact.get("exit_status")) for shard in shards for fact in shard_facts(shard)]
-    return [(name, status) for name, status in found if isinstance(status, int) and status not in _FINISHED]
+    found = [(record.name, record.exit_status) for shard in shards for record in records_of(shard)]
+    return [(name, status) for name, status in found if status is not None and status not in _FINISHED]
 
 
-def _cells(shards: Sequence[Shard], baselines: Path | None) -> list[CellRecord]:
+def _cells(shards: Sequence[Shard], baselines: Path | None, policy: PolicyRecord | None) -> list[CellRecord]:
     by_place: dict[tuple[str, str, str], list[CellRecord]] = {}
-    for shard in shards:
-        for record in shard.document.cells:
-            by_place.setdefault(place_of(record), []).append(record)
-    everything = [record for shard in shards for record in shard.document.cells]
+    everything = [record for shard in shards for record in cells_of(shard)]
+    for record in everything:
+        by_place.setdefault(place_of(record), []).append(record)
     shifts = [shard.document.summary.environment for shard in shards]
     relative = any(shift.judged_relative for shift in shifts if shift is not None)
     anchors = Anchors(root=baselines, records=[records[0] for records in by_place.values()])
@@ -113,10 +129,10 @@ def _cells(shards: Sequence[Shard], baselines: Path | None) -> list[CellRecord]:
         Joined(record=records[0]) if len(records) == 1 else join(records, anchors, relative=relative)
         for records in by_place.values()
     ]
-    return _judged_among_all(joined, everything)
+    return _judged_among_all(joined, outcomes_of(everything, policy))
 
 
-def _judged_among_all(joined: Sequence[Joined], everything: Sequence[CellRecord]) -> list[CellRecord]:
+def _judged_among_all(joined: Sequence[Joined], outcomes: Mapping[str, Outcome]) -> list[CellRecord]:
     """Give every metric its q-value among all cells; a verdict stays, but that of launches from several shards."""
     alone = {
         number: judgement
@@ -124,7 +140,6 @@ def _judged_among_all(joined: Sequence[Joined], everything: Sequence[CellRecord]
         if (judgement := each.judgement or judgement_of(each.record)) is not None
     }
     adjusted = among_all(alone)
-    outcomes = outcomes_of(everything)
     cells = []
     for number, each in enumerate(joined):
         record = each.record

@@ -6,10 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_thor.report.document import EnvironmentRecord, MatrixRecord, ReportDocument, ShiftRecord, engines_of
+from pydantic import ValidationError
 
-SHARDS = "shards"
-"""Under this name the fingerprint of a merged report's environment keeps those of its shards."""
+from pytest_thor.report.document import (
+    CellRecord,
+    EnvironmentRecord,
+    MatrixRecord,
+    PolicyRecord,
+    ReportDocument,
+    ShardRecord,
+    ShiftRecord,
+    engines_of,
+)
+
+_KEPT_BEFORE = "shards"
+"""Under this name the fingerprint of a merged report's environment kept its shards, before they had a field."""
+_INCONCLUSIVE = ("pass", "warn", "fail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,43 +39,73 @@ def in_order(shards: Iterable[Shard]) -> list[Shard]:
     return [unique[text] for text in order]
 
 
-def shard_facts(shard: Shard) -> list[dict[str, Any]]:
+def records_of(shard: Shard) -> list[ShardRecord]:
     """Return what a merged report keeps of a shard; of one that is merged itself, what it keeps."""
-    environment = shard.document.environment
-    kept = environment.fingerprint.get(SHARDS)
+    document = shard.document
+    environment, summary = document.environment, document.summary
+    if document.shards:
+        return document.shards
+    kept = environment.fingerprint.get(_KEPT_BEFORE)
     if isinstance(kept, list):
-        return kept
-    summary = shard.document.summary
+        try:
+            return [ShardRecord.model_validate(fact) for fact in kept]
+        except ValidationError:
+            pass  # a fact of a machine that bears this name
     return [
-        {
-            "name": shard.name,
-            "device": environment.device,
-            "power_mode": environment.power_mode,
-            "started_at": shard.document.started_at,
-            "finished_at": shard.document.finished_at,
-            "exit_status": summary.exit_status,
-            "cells": summary.cells,
-            "fingerprint": environment.fingerprint,
-            "software": environment.software,
-            "shift": summary.environment.model_dump(mode="json") if summary.environment else None,
-        }
+        ShardRecord(
+            name=shard.name,
+            device=environment.device,
+            power_mode=environment.power_mode,
+            started_at=document.started_at,
+            finished_at=document.finished_at,
+            exit_status=summary.exit_status,
+            cells=summary.cells,
+            fingerprint=environment.fingerprint,
+            software=environment.software,
+            shift=summary.environment,
+            policy=summary.policy,
+            notes=document.notes,
+        )
     ]
 
 
-def environment_of(shards: Sequence[Shard], engines_of_cells: Sequence[Any]) -> EnvironmentRecord:
-    """Return the environment of all: what is the same everywhere, every device's name, and each shard's own."""
+def records_of_all(shards: Sequence[Shard]) -> list[ShardRecord]:
+    """Return what is kept of every shard, each once, in the order of their start."""
+    unique = {record.model_dump_json(): record for shard in shards for record in records_of(shard)}
+    return [unique[text] for text in sorted(unique, key=lambda text: (unique[text].started_at, text))]
+
+
+def cells_of(shard: Shard) -> list[CellRecord]:
+    """Return the cells of a shard, each with the shard's name; of one that is merged itself, with those it has."""
+    return [
+        record if record.shards else record.model_copy(update={"shards": [shard.name]})
+        for record in shard.document.cells
+    ]
+
+
+def policy_of(shards: Sequence[Shard]) -> tuple[PolicyRecord | None, list[str]]:
+    """Return the strictest of the shards' policies, None where none is known, and a sentence where they differ."""
+    policies = [policy for shard in shards if (policy := shard.document.summary.policy) is not None]
+    if not policies:
+        return None, []
+    strictest = PolicyRecord(
+        inconclusive=max((policy.inconclusive for policy in policies), key=_INCONCLUSIVE.index),
+        invalid=max((policy.invalid for policy in policies), key=_INCONCLUSIVE.index),
+        strict=any(policy.strict for policy in policies),
+    )
+    differ = any(policy != strictest for policy in policies)
+    return strictest, ["the shards ran under different policies; the strictest counts"] if differ else []
+
+
+def environment_of(shards: Sequence[Shard], cells: Sequence[CellRecord]) -> EnvironmentRecord:
+    """Return the environment of all: what is the same everywhere, and every device's name."""
     environments = [shard.document.environment for shard in shards]
     modes = {environment.power_mode for environment in environments}
-    facts = [fact for shard in shards for fact in shard_facts(shard)]
-    unique = {str(fact): fact for fact in facts}
     return EnvironmentRecord(
         device=", ".join(dict.fromkeys(sorted(name for each in environments for name in each.device.split(", ")))),
-        fingerprint={
-            **_common([environment.fingerprint for environment in environments]),
-            SHARDS: sorted(unique.values(), key=lambda fact: (str(fact.get("started_at")), str(fact))),
-        },
+        fingerprint=_common([environment.fingerprint for environment in environments]),
         power_mode=modes.pop() if len(modes) == 1 else None,
-        engines=engines_of(engines_of_cells),
+        engines=engines_of(cells),
         software=_common([environment.software for environment in environments]),
     )
 
@@ -100,5 +142,5 @@ def _common(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         name: value
         for name, value in first.items()
-        if name != SHARDS and all(name in other and other[name] == value for other in others)
+        if name != _KEPT_BEFORE and all(name in other and other[name] == value for other in others)
     }

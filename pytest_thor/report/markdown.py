@@ -16,6 +16,7 @@ from pytest_thor.report.budget import Budget
 from pytest_thor.report.cell_block import OVERVIEW_HEAD, cell_block, overview_row
 from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
 from pytest_thor.report.figures import shown_interval, shown_run_time
+from pytest_thor.report.notes import notes_of
 from pytest_thor.report.published_figure import Published
 from pytest_thor.report.quants import quant_sheets
 from pytest_thor.report.ranking import WORDS, sign, wants_attention, word, worst_first
@@ -91,7 +92,7 @@ def _begun(document: ReportDocument, limit_bytes: int | None, *, before: str = "
         raise ValueError(f"a report in Markdown needs {LEAST_BYTES} bytes, not {limit_bytes}")
     budget = Budget(limit_bytes)
     budget.add(before, _head(document))
-    _notes(budget, document.notes)
+    _notes(budget, notes_of(document))
     return budget
 
 

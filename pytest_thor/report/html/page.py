@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.figures import shown_build, shown_run_time
 from pytest_thor.report.html import changes, details, rows, tables
+from pytest_thor.report.notes import notes_of
 from pytest_thor.report.published_figure import Published
 from pytest_thor.report.quants import shares_of
 from pytest_thor.report.ranking import WORDS, worst_first
@@ -63,6 +64,7 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
         title=", ".join(matrix.name for matrix in document.matrix) or "report",
         counts=changes.counts(document),
         moved=changes.moved(document),
+        notes=notes_of(document),
         cards=cards,
         more_cards=more_cards,
         calm=changes.calm(ordered),

@@ -20,12 +20,13 @@ from pytest_thor.errors import ReportError
 from pytest_thor.judge.compare import judge_cell, judge_pairs
 from pytest_thor.merging.expected import Expected
 from pytest_thor.merging.merge import Merged, merge
-from pytest_thor.merging.shards import SHARDS, Shard
+from pytest_thor.merging.shards import Shard
 from pytest_thor.record import metric_record
 from pytest_thor.report.document import (
     CellRecord,
     EnvironmentRecord,
     MatrixRecord,
+    PolicyRecord,
     ReportDocument,
     ShiftRecord,
     summarize,
@@ -110,7 +111,11 @@ def test_a_run_in_shards_merges_into_what_the_whole_run_says(dealt: list[int], s
     assert not comparison.left_out
     assert {each.change for row in comparison.rows for each in row.by_column["merged"].values()} == {0.0}
     assert merged.summary.verdicts == whole.summary.verdicts
-    assert {record.id: record for record in merged.cells} == {record.id: record for record in cells}
+    plain = {record.id: record.model_copy(update={"shards": []}) for record in merged.cells}
+    assert plain == {record.id: record for record in cells}
+    assert {record.id: record.shards for record in merged.cells} == {
+        record.id: [f"{hand}"] if len(set(dealt)) > 1 else [] for record, hand in zip(cells, dealt, strict=True)
+    }
 
 
 def test_the_same_cell_twice_keeps_all_launches_in_the_order_of_their_start() -> None:
@@ -282,18 +287,102 @@ def test_several_devices_stand_in_one_report_with_the_environment_of_each_shard(
         shard("thor", measured(device="thor"), environment=on("thor", "MAXN")),
         shard("orin", measured(device="orin"), environment=on("orin", "30W"), minute=1),
     ]
-    environment = merge(parts).document.environment
+    merged = merge(parts).document
+    environment = merged.environment
 
     assert environment.device == "orin, thor"
     assert environment.power_mode is None
-    assert {name: value for name, value in environment.fingerprint.items() if name != SHARDS} == {"cuda": "13"}
-    assert [(fact["name"], fact["power_mode"]) for fact in environment.fingerprint[SHARDS]] == [
-        ("thor", "MAXN"),
-        ("orin", "30W"),
+    assert environment.fingerprint == {"cuda": "13"}
+    assert [(each.name, each.power_mode, each.fingerprint["device"]) for each in merged.shards] == [
+        ("thor", "MAXN", "thor"),
+        ("orin", "30W", "orin"),
     ]
-    assert len(merge(parts).document.cells) == 2
+    assert [record.shards for record in merged.cells] == [["thor"], ["orin"]]
     more = merge([Shard(name="both", document=merge(parts).document), shard("third", measured("tg9"), minute=5)])
-    assert [fact["name"] for fact in more.document.environment.fingerprint[SHARDS]] == ["thor", "orin", "third"]
+    assert [each.name for each in more.document.shards] == ["thor", "orin", "third"]
+    assert [record.shards for record in more.document.cells] == [["thor"], ["orin"], ["third"]]
+
+
+def test_a_report_merged_before_shards_had_a_field_keeps_them() -> None:
+    before = merge([shard("a", measured()), shard("b", measured("tg9"), status=2, minute=1)]).document
+    kept = [each.model_dump(mode="json", exclude={"policy", "notes"}) for each in before.shards]
+    environment = before.environment.model_copy(update={"fingerprint": {"shards": kept}})
+    old = before.model_copy(update={"environment": environment, "shards": [], "notes": []})
+    again = merge([Shard(name="old", document=old), shard("c", measured("tg8"), minute=2)])
+
+    assert [each.name for each in again.document.shards] == ["a", "b", "c"]
+    assert again.told == ("b was interrupted",)
+    odd = before.model_copy(
+        update={"shards": [], "environment": environment.model_copy(update={"fingerprint": {"shards": [1]}})}
+    )
+    assert [each.name for each in merge([Shard(name="odd", document=odd), shard("c", minute=2)]).document.shards] == [
+        "odd",
+        "c",
+    ]
+
+
+def test_what_each_run_noted_and_what_the_merge_notes_stay_in_the_report() -> None:
+    parts = [
+        shard("a", measured(), notes=["the fan was loud"]),
+        shard("b", measured("tg9"), minute=1, notes=["the fan was loud", "the clock fell"]),
+    ]
+    merged = merge(parts, expected=Expected(shards=3))
+
+    assert merged.document.notes == ["1 of 3 shards left no report"]
+    assert [each.notes for each in merged.document.shards] == [
+        ["the fan was loud"],
+        ["the fan was loud", "the clock fell"],
+    ]
+    text = markdown(merged.document)
+    for told in ("1 of 3 shards left no report", "a: the fan was loud", "b: the clock fell"):
+        assert told in text.replace("&#58;", ":")
+    whole = merge([Shard(name="ab", document=merged.document), shard("c", measured("tg8"), minute=2)])
+    assert whole.document.notes == []
+    assert [each.name for each in whole.document.shards] == ["a", "b", "c"]
+
+
+POLICIES = {
+    "lenient": PolicyRecord(inconclusive="pass", invalid="warn"),
+    "usual": PolicyRecord(),
+    "strict": PolicyRecord(inconclusive="fail", strict=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "outcome"),
+    [(("lenient", "lenient"), "passed"), (("lenient", "strict"), "failed"), (("usual", "usual"), "passed")],
+)
+def test_a_cell_judged_again_follows_the_policy_of_its_runs(names: tuple[str, str], outcome: str) -> None:
+    parts = []
+    for minute, (name, cells) in enumerate(
+        zip(names, (measured(speeds=(41.0,)), measured(speeds=(40.0,), second=30)), strict=True)
+    ):
+        summary = summarize([cells], exit_status=0, policy=POLICIES[name])
+        parts.append(shard(f"{minute}", cells, minute=minute, summary=summary))
+    merged = merge(parts)
+
+    assert merged.document.cells[0].outcome == outcome
+    assert merged.exit_status == (1 if outcome == "failed" else 0)
+    told = ("the shards ran under different policies; the strictest counts",) if len(set(names)) > 1 else ()
+    assert merged.told == told
+    kept = merged.document.summary.policy
+    assert kept == POLICIES[names[-1]]
+
+
+def test_the_doubts_of_launches_are_not_told_again_by_the_shards_that_had_them() -> None:
+    cached = "the server counts 5 prompt tokens that came from its prefix cache"
+    parts = []
+    for minute, speed in enumerate((41.0, 40.0)):
+        record = measured(speeds=(speed,), second=30 * minute)
+        launches = [launch.model_copy(update={"doubts": [cached]}) for launch in record.launches]
+        reason = f"{record.id} is invalid. {cached[:1].upper()}{cached[1:]}."
+        doubted = record.model_copy(update={"launches": launches, "verdict": "invalid", "reason": reason})
+        parts.append(shard(f"{minute}", doubted, minute=minute))
+    [record] = merge(parts).document.cells
+
+    assert record.verdict == "invalid"
+    assert record.reason.count("prefix cache") == 1
+    assert record.reason.endswith("Its 2 launches come from several shards (0, 1).")
 
 
 def test_matrices_of_one_name_and_other_content_are_told() -> None:

@@ -21,9 +21,10 @@ async function detailOf(cell) {
     make("h4", {}, "What was measured, and where"),
     folded("Workload", record.parameters),
     folded("Backend's settings", { engine: record.engine, ...record.settings }),
+    folded("Model", { architecture: record.architecture, weights: record.weights, bits_per_weight: record.bits_per_weight }),
     record.artifact ? folded("Files", record.artifact) : "",
     record.fingerprint ? folded("Environment (fingerprint)", flattened(record.fingerprint)) : "",
-    make("p", {}, make("small", {}, `${record.matrix} · ${record.location} · ${record.device} · ${record.outcome}`)));
+    make("p", {}, make("small", {}, [record.matrix, record.location, record.device, record.outcome, ...record.shards.map((name) => `shard ${name}`)].join(" · "))));
 }
 
 // Every doubt once, with the launches that it is said of.
