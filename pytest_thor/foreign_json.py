@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a character outside the first 65,536, which takes two of them
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""How half of a character is written, one of those outside the first 65,536, which take two."""
 
 
 def parse(
@@ -24,8 +25,8 @@ def parse(
     """Return the value of a text, or of UTF-8; the hooks are those of :func:`json.loads`.
 
     Raises:
-        ValueError: it is no JSON, nested too deeply, or holds what no text can; JSON's own faults are a
-            :class:`json.JSONDecodeError`.
+        ValueError: it is no JSON (:class:`json.JSONDecodeError`), nested too deeply, or holds what no text can; of the
+            latter two, the message is the rest of a sentence.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
@@ -33,10 +34,21 @@ def parse(
         value = json.loads(
             text, parse_int=parse_int, parse_constant=parse_constant, object_pairs_hook=object_pairs_hook
         )
-        if _HALF.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
+        if HALF.search(text) and not is_text(value):
+            raise ValueError("holds half of a character, which no text can")
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except UnicodeEncodeError:
-        raise ValueError("it holds half of a character, which no text can") from None
+        raise ValueError("is nested too deeply") from None
     return value
+
+
+def is_text(value: object) -> bool:
+    """Tell whether all text in a value of JSON can be written to a file.
+
+    Raises:
+        RecursionError: the value is nested too deeply.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -74,7 +74,7 @@ def read(path: Path) -> Mapping[Key, list[Launch]]:
         return launches
     except OSError as error:
         raise ReportError(f"{path}: cannot read the journal: {error.strerror}") from error
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines() would also cut at signs that JSON leaves as they are
         found = _entry(line)
         if found is not None and found[1].failure is None:
             launches.setdefault(found[0], []).append(found[1])
@@ -93,5 +93,5 @@ def _entry(line: str) -> tuple[Key, Launch] | None:
             reference=entry.get("reference") is True,
         )
         return of, launch_of(LaunchRecord.model_validate(entry["launch"]))
-    except (ValueError, KeyError, RecursionError, ValidationError):
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
         return None

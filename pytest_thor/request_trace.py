@@ -151,5 +151,8 @@ def _from_the_first(requests: list[TracedRequest]) -> tuple[TracedRequest, ...]:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value)
+    except RecursionError:  # it was read a few calls less deep
+        return "something deep"
     return text if len(text) <= 40 else f"{text[:37]}…"

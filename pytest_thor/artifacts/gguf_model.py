@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def _check_together(headers: tuple[GgufHeader, ...]) -> None:
             )
     names = [tensor.name for header in headers for tensor in header.tensors]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise ArtifactInvalid(f"{first.path}: the tensor {twice!r} is in more than one shard")
     total = first.split.tensors if first.split else None
     if total is not None and total != len(names):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_thor import foreign_json
 from pytest_thor.published import llama_rows, serving_json
 from pytest_thor.published.page import Place
 from pytest_thor.published.records import PublishedResult, Unread, unread
@@ -50,7 +51,10 @@ class Objects:
         while at is not None:
             line = self._line(at)
             try:
-                found, at = self._decoder.raw_decode(self._text, at)
+                start = at
+                found, at = self._decoder.raw_decode(self._text, start)
+                if foreign_json.HALF.search(self._text, start, at) and not foreign_json.is_text(found):
+                    raise ValueError("it holds half of a character")
             except (ValueError, RecursionError) as error:
                 problems.append(unread(line, self._lines[line], f"this object is cut off or broken: {_reason(error)}"))
                 return results, problems, max(line, index) + 1

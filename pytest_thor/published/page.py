@@ -23,6 +23,7 @@ _DEVICE_LINE = re.compile(r"\s*Device \d{1,3}: ([^,]{2,100}), (?:compute capabil
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?(?:\.\d+)?\s*(Z|[+-]\d{2}:?\d{2})?")
 _SAID = 300
 _CAPTION = 80
+_MOST_COMMANDS = 200  # the latest, for each result looks through them
 
 
 def decode(content: bytes) -> str:
@@ -104,6 +105,7 @@ class Place:
             self.label = plain(item[item.lastindex or 1]) or self.label
         if found := command_at(lines, index, self.label):
             self.commands.append(found[0])
+            del self.commands[:-_MOST_COMMANDS]
             return found[1]
         if device := _DEVICE_LINE.match(line):
             self.device_named = device[1].strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from pytest_thor import foreign_json
 from pytest_thor.errors import PublishedError
 from pytest_thor.files import atomic_write_text
 from pytest_thor.published.records import PublishedResult, Reading
@@ -18,6 +20,7 @@ SCHEMA: Literal["pytest-thor/published/1"] = "pytest-thor/published/1"
 """The version of the format. History: 1, the first."""
 
 _ADAPTER = TypeAdapter(Reading)
+_LARGEST_BYTES = 256 << 20
 _ASKED = {
     "prefill": ("n_prompt", "n_depth"),
     "decode": ("n_gen", "n_depth"),
@@ -52,16 +55,20 @@ def load(path: Path) -> Reading:
         PublishedError: it cannot be read, or is none.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES + 1)
+        if len(content) > _LARGEST_BYTES:
+            raise PublishedError(f"{path}: larger than {_LARGEST_BYTES >> 20} MiB, which is no published reference")
+        document = foreign_json.parse(content)
         found = document.pop("schema", None) if isinstance(document, dict) else None
         if found != SCHEMA:
             raise PublishedError(
-                f"{path}: its schema is {found!r}, expected {SCHEMA!r}: make it with pytest-thor import"
+                f"{path}: its schema is {repr(found)[:80]}, expected {SCHEMA!r}: make it with pytest-thor import"
             )
         document.setdefault("unread", [])
         for result in document.get("results", []):
             result["source"] = document["source"]["name"]
-        return _ADAPTER.validate_python(document)
+        reading = _ADAPTER.validate_python(document)
     except OSError as error:
         raise PublishedError(f"{path}: cannot read it: {error.strerror}") from error
     except ValidationError as error:
@@ -70,6 +77,9 @@ def load(path: Path) -> Reading:
         raise PublishedError(f"{path}: {where}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PublishedError(f"{path}: not a published reference: {error}") from error
+    if not all(_is_finite(result) for result in reading.results):
+        raise PublishedError(f"{path}: holds a figure that is no number (NaN or infinite): make it anew")
+    return reading
 
 
 def load_all(folder: Path) -> tuple[Reading, ...]:
@@ -104,6 +114,12 @@ def beside(
         and any(name in result.workload for name in asked)
         and all(result.workload[name] == parameters.get(name) for name in asked if name in result.workload)
     )
+
+
+def _is_finite(result: PublishedResult) -> bool:
+    figures = result.metrics.values()
+    values = [value for figure in figures for value in (figure.value, figure.spread or 0.0, *figure.samples)]
+    return all(map(math.isfinite, values))
 
 
 def _plain(name: str) -> str:

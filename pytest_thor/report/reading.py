@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from pytest_thor import foreign_json
 from pytest_thor.errors import ReportError
 from pytest_thor.report.document import SCHEMA, ReportDocument
 
+_LONGEST = 100
 _FAMILY = SCHEMA.rpartition("/")[0]
 _SHOWN = 5
+_LARGEST_BYTES = 1 << 30
 
 
 def read(path: Path) -> ReportDocument:
@@ -23,11 +25,14 @@ def read(path: Path) -> ReportDocument:
     if path.is_dir():
         path /= "report.json"
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
         raise ReportError(
             f"{path}: cannot read the report: {error.strerror}; expected the report.json of a finished run"
         ) from error
+    if len(content) > _LARGEST_BYTES:
+        raise ReportError(f"{path}: larger than {_LARGEST_BYTES >> 30} GiB; expected the report.json of a finished run")
     return parse(content, source=str(path))
 
 
@@ -46,8 +51,8 @@ def parse(content: bytes | str, *, source: str) -> ReportDocument:
 def _why(content: bytes | str, error: ValidationError) -> str:
     """Say what is wrong; a wrong version explains every other difference, so it is named alone."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as problem:
+        document = foreign_json.parse(content)
+    except ValueError as problem:
         return f"not JSON: {problem}; the file may be cut short"
     if not isinstance(document, dict) or "schema" not in document:
         return f'not a report: expected an object with "schema": "{SCHEMA}"'
@@ -55,8 +60,14 @@ def _why(content: bytes | str, error: ValidationError) -> str:
     if schema != SCHEMA:
         if isinstance(schema, str) and schema.startswith(f"{_FAMILY}/"):
             return f"a report of another version: {schema[:80]!r}, and this pytest-thor reads {SCHEMA!r}; update it"
-        return f'not a report: "schema" is {str(schema)[:80]!r}, expected "{SCHEMA}"'
+        said = "no text" if isinstance(schema, dict | list) else f"{str(schema)[:80]!r}"
+        return f'not a report: "schema" is {said}, expected "{SCHEMA}"'
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in problems[:_SHOWN]]
+    told = [f"{_place(problem['loc'])}: {problem['msg'][:_LONGEST]}" for problem in problems[:_SHOWN]]
     more = len(problems) - len(told)
     return "not a whole report: " + "; ".join(told) + (f"; and {more} more" if more else "")
+
+
+def _place(steps: tuple[int | str, ...]) -> str:
+    """Return where a problem is; a name that somebody made up may be as long as the file."""
+    return ".".join(str(step) if len(str(step)) <= _LONGEST else f"{str(step)[:_LONGEST]}…" for step in steps)
