@@ -11,6 +11,8 @@ from pytest_thor.comparison.source import short_names
 from pytest_thor.merging.expected import parse_expected
 from pytest_thor.merging.merge import merge, told_of
 from pytest_thor.merging.shards import Shard
+from pytest_thor.published.reference import load_all
+from pytest_thor.published_beside import published_beside
 from pytest_thor.report.document import write
 from pytest_thor.report.outputs import FORMATS
 from pytest_thor.report.publishing import publish
@@ -39,7 +41,8 @@ from pytest_thor.report.sheets import one_line
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("baselines"),
     show_default=True,
-    help="the store that the shards were held against; read only where several measured the same cell",
+    help="the store that the shards were held against, read only where several measured the same cell; figures of "
+    "others that stand in its folder published/ are shown beside ours",
 )
 def command(
     *, reports: tuple[Path, ...], output: Path, formats: tuple[str, ...], expect: str | None, baselines: Path
@@ -54,7 +57,8 @@ def command(
     shards = [Shard(name=name, document=read(path)) for name, path in zip(short_names(reports), reports, strict=True)]
     merged = merge(shards, baselines=baselines if baselines.is_dir() else None, expected=expected)
     write(merged.document, output / "report.json")
-    publish(merged.document, folder=output, formats=formats, environ=os.environ)
+    published = published_beside(merged.document, load_all(baselines / "published"))
+    publish(merged.document, folder=output, formats=formats, environ=os.environ, published=published)
     for sentence in told_of(merged):
         click.echo(one_line(sentence), err=True)
     click.echo(str(output / "report.json"))
