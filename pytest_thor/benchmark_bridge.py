@@ -165,8 +165,10 @@ class BenchmarkBridge:
 def seconds_per_token(record: CellRecord) -> tuple[float, ...]:
     """Return the seconds per token of every repetition, or of every request of a load, in the order they were taken.
 
-    Empty where nothing was measured, or where a sample is no time (0, negative, not finite).
+    Empty where nothing was measured or what was is no speed, or where a sample is no time (0, negative, not finite).
     """
+    if record.kind not in _SOURCES:
+        return ()
     metric, form = _SOURCES[record.kind]
     samples = [sample for launch in record.launches for sample in launch.samples.get(metric, ())]
     if 0 in samples:

@@ -35,13 +35,14 @@ class Bounds:
 def bounds_of(cell: Cell, *, path: Path | None, device: Device, cache: Path) -> Bounds | None:
     """Return the limits of a cell whose model is at ``path``, None where the model or the device is not known.
 
-    ``path`` is None for a server that is attached to: its device and its model are not ours to know. A machine without
-    a known GPU is measured the first time, which takes two seconds, unless the model is a toy that its cache holds.
+    ``path`` is None for a server that is attached to: its device and its model are not ours to know. No device limits
+    how well a text is predicted. A machine without a known GPU is measured the first time, which takes two seconds,
+    unless the model is a toy that its cache holds.
 
     Raises:
         ArtifactError: the model's files are not sound.
     """
-    if path is None:
+    if path is None or cell.kind == "quality":  # which is no speed
         return None
     settings = dict(cell.backend.settings)
     cost = cost_of_artifact(path, quant=cell.quant, architecture=cell.model.architecture, settings=settings)

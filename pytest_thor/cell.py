@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 ArtifactFormat: TypeAlias = Literal["gguf", "hf", "synthetic"]
-Kind: TypeAlias = Literal["prefill", "decode", "serving"]
+Kind: TypeAlias = Literal["prefill", "decode", "serving", "quality"]
 Scalar: TypeAlias = "bool | int | float | str | None"
 Setting: TypeAlias = "Scalar | tuple[Scalar, ...]"
 Pairs: TypeAlias = tuple[tuple[str, Setting], ...]
 """Names with values, sorted by name: a dictionary that can be hashed."""
 
-KINDS: tuple[Kind, ...] = ("prefill", "decode", "serving")
+KINDS: tuple[Kind, ...] = ("prefill", "decode", "serving", "quality")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class Workload:
     serving: those of docs/matrix.md, with ``duration_s``, ``ramp_up_s``, ``slo_ttft_ms``, ``slo_tpot_ms`` and
     ``slo_e2el_ms`` in the unit of their names, ``input_len`` and ``output_len`` a number or a pair (least, most),
     ``trace_sha256`` the digest of the ``trace`` and ``sweep`` the parameter that a point of a sweep stands for.
+    quality: ``text`` as the matrix writes it and ``text_sha256``, ``ctx_size``, ``chunks`` (a number, or ``all``) and
+    ``reference``, the name of a quant or None.
     """
 
     name: str
@@ -85,7 +87,8 @@ class Cell:
     """One model × quant × backend × workload of one matrix: one test, and the key of one baseline entry.
 
     ``thresholds`` are the smallest changes that matter, as fractions (0.03 is 3 %), by metric. ``line`` is where
-    the matrix declares the model. The ``canary`` is the cell that tells whether the machine itself changed.
+    the matrix declares the model. The ``canary`` is the cell that tells whether the machine itself changed. A quality
+    cell may have a ``reference``: the files of the quant that this one is held against, None where it is that quant.
     """
 
     matrix: str
@@ -98,6 +101,7 @@ class Cell:
     workload: Workload
     thresholds: tuple[tuple[str, float], ...]
     canary: bool = False
+    reference: ArtifactReference | None = None
 
     @cached_property
     def id(self) -> str:

@@ -13,6 +13,7 @@ from pytest_thor.baseline import history, store
 from pytest_thor.cell import Cell
 from pytest_thor.errors import BaselineError
 from pytest_thor.judge.history import launch_values
+from pytest_thor.judge.policy import launches_planned
 
 START_S = 15.0
 """What an engine start is taken to cost beside the work, where no load time is stored."""
@@ -54,9 +55,14 @@ def expected(
         found[cell] = Expected(
             work_s=_work_s(cell, values, prefill.get(cell.group, 0.0)),
             start_s=values.get("load_s", START_S),
-            launches=min(max(known_of.launches, launches[0]), launches[1]) if known_of else launches[1],
+            launches=_launches(cell, known_of, launches),
         )
     return device, found
+
+
+def _launches(cell: Cell, known: _Stored | None, asked: tuple[int, int]) -> int:
+    planned = launches_planned(cell.kind, *asked)
+    return min(max(known.launches, planned.least), planned.most) if known else planned.for_baseline
 
 
 def seconds_of(cells: Iterable[Cell], known: Mapping[Cell, Expected]) -> float | None:
@@ -130,6 +136,8 @@ def _work_s(cell: Cell, values: Mapping[str, float], prefill_tps: float) -> floa
             return duration_s
         rate = values.get("request_rps")
         return (number("num_prompts") + number("warmup")) / rate if rate else None
+    if cell.kind == "quality":
+        return None
     if cell.kind == "prefill":
         speed, each = values.get("pp_tps"), number("n_prompt") + number("n_depth")
         once_s = each / speed if speed else None

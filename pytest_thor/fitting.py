@@ -17,7 +17,7 @@ from pytest_thor.cell import Cell, Setting
 from pytest_thor.host.device import Device
 
 _SPLITTING = frozenset({"-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe", "-ot", "--override-tensor", "-nkvo"})
-_LLAMA = frozenset({"llama-bench", "llama-server", "llama-cpp-python"})
+_LLAMA = frozenset({"llama-bench", "llama-server", "llama-cpp-python", "llama-perplexity"})
 
 
 def memory_of(device: Device, *, gpu_only: bool = False) -> Memory | None:
@@ -85,6 +85,8 @@ def _weights_bytes(path: Path) -> int:
 
 def _context(cell: Cell, settings: Mapping[str, Setting], path: Path) -> tuple[int, int] | None:
     """Return the tokens of the KV cache that a launch is bound to make, and over how many sequences."""
+    if cell.kind == "quality":
+        return cell.workload.count("ctx_size"), 1
     if cell.kind != "serving":
         asked = "n_prompt" if cell.kind == "prefill" else "n_gen"
         return cell.workload.count(asked) + cell.workload.count("n_depth"), 1

@@ -9,7 +9,13 @@ from pytest_thor.cell import Cell
 from pytest_thor.judge.compare import doubted, incomparable, judge_cell, judge_pairs
 from pytest_thor.judge.drift import Shift, common_shift
 from pytest_thor.judge.multiplicity import adjust
-from pytest_thor.judge.policy import doubt, needs_another_launch, planned_comparisons
+from pytest_thor.judge.policy import (
+    LaunchesPlanned,
+    doubt,
+    launches_planned,
+    needs_another_launch,
+    planned_comparisons,
+)
 from pytest_thor.judge.spread import CellPast, Spread, estimate_spreads
 from pytest_thor.measure import Reference, Trial
 from pytest_thor.verdict import Judgement, Verdict
@@ -58,10 +64,15 @@ class Jury:
             return False
         if not trial.launches:
             return True
+        planned = self.planned(trial.cell)
         if not trial.reference.compares and trial.judgement and trial.judgement.verdict is not Verdict.INVALID:
-            return len(trial.launches) < self._maximum  # these launches may become the baseline
+            return len(trial.launches) < planned.for_baseline
         hopeless = trial.judgement is not None and trial.judgement.hopeless
-        return needs_another_launch(trial.verdicts, minimum=self._minimum, maximum=self._maximum, hopeless=hopeless)
+        return needs_another_launch(trial.verdicts, minimum=planned.least, maximum=planned.most, hopeless=hopeless)
+
+    def planned(self, cell: Cell) -> LaunchesPlanned:
+        """Return how often a cell is launched."""
+        return launches_planned(cell.kind, self._minimum, self._maximum)
 
     def doubt(self, trial: Trial) -> float:
         """Return how much a trial is in doubt; the larger, the sooner it is launched again."""
@@ -110,7 +121,7 @@ class Jury:
                 launches=samples,
                 spreads=self.spreads,
                 look=len(samples),
-                looks=self._maximum,
+                looks=max(self.planned(cell).most, len(samples)),
                 against=reference.against,
             )
         elif reference.blocking:
@@ -132,13 +143,13 @@ class Jury:
                 history=reference.history,
                 spreads=self.spreads,
                 look=len(samples),
-                looks=self._maximum,
+                looks=max(self.planned(cell).most, len(samples)),
                 shift=self._relative_to(cell),
             )
         return doubted(judgement, title=cell.id, doubts=doubts)
 
     def _relative_to(self, cell: Cell) -> Shift | None:
-        if not self._relative or cell.canary or self._canary is None:
+        if not self._relative or cell.canary or cell.kind == "quality" or self._canary is None:
             return None
         return self.shift()
 

@@ -14,13 +14,18 @@ Samples: TypeAlias = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A measured quantity: its unit, which direction is good, and the smallest change that matters by default."""
+    """A measured quantity: its unit, which direction is good, and the smallest change that matters by default.
+
+    One that has a ``resolution`` is exact: launches of the same give the same figure, and it shows no difference that
+    is smaller, in its unit.
+    """
 
     name: str
     unit: str
     better: Better
     threshold: float
     title: str
+    resolution: float | None = None
 
 
 _ALL = (
@@ -37,6 +42,9 @@ _ALL = (
     Metric(name="load_s", unit="s", better="lower", threshold=0.25, title="load time"),
     Metric(name="peak_memory_bytes", unit="B", better="lower", threshold=0.05, title="peak memory"),
     Metric(name="energy_j_per_token", unit="J/tok", better="lower", threshold=0.05, title="energy per token"),
+    Metric(name="perplexity", unit="ppl", better="lower", threshold=0.01, title="perplexity", resolution=1e-4),
+    # Of the logits that it is held against, 16 bits of a range of 16 nats are kept.
+    Metric(name="kl_divergence", unit="nat", better="lower", threshold=0.10, title="KL divergence", resolution=1e-5),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Every metric there is, by name."""
@@ -49,9 +57,13 @@ GATED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "prefill": ("pp_tps",),
         "decode": ("tg_tps",),
         "serving": ("output_tps", "ttft_ms.median", "tpot_ms.median"),
+        "quality": ("perplexity", "kl_divergence"),
     }
 )
 """The metrics that are judged for each kind of workload, whatever the matrix says; its thresholds may add more."""
+
+WHERE_MEASURED = frozenset({"kl_divergence"})
+"""Those of them that a cell may be without: there is a divergence only from a reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

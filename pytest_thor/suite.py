@@ -23,3 +23,9 @@ def test_decode(thor_run: ThorRun) -> None:
 def test_serving(thor_run: ThorRun) -> None:
     """Requests are served as fast as the baseline says."""
     thor_run.check()
+
+
+@pytest.mark.thor_cells(kind="quality")
+def test_quality(thor_run: ThorRun) -> None:
+    """The text is predicted as well as the baseline says."""
+    thor_run.check()

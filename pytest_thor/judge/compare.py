@@ -10,10 +10,11 @@ from pytest_thor.cell import Kind
 from pytest_thor.judge import reasons
 from pytest_thor.judge.change import Change, level_of
 from pytest_thor.judge.drift import Shift
+from pytest_thor.judge.exact import described_exactly, hold_exactly
 from pytest_thor.judge.gates import Gate, gates
 from pytest_thor.judge.history import Past, PastRun, past_of, value_key
 from pytest_thor.judge.metric import BY_ITSELF, Judged, Moment, hold_against_past, hold_in_pairs
-from pytest_thor.judge.spread import NO_SPREADS, Spread, spread_of, variances
+from pytest_thor.judge.spread import NO_SPREADS, Spread, Variances, spread_of, variances
 from pytest_thor.judge.statistics import mean, squares
 from pytest_thor.judge.usable import problem_of, spoiled, values_of
 from pytest_thor.measurement import Samples
@@ -159,7 +160,11 @@ def _metrics(
     launches: Sequence[Samples],
     judge: Callable[[Gate], Judged],
 ) -> list[Judged]:
-    gated = gates(kind, thresholds)
+    gated = [
+        gate
+        for gate in gates(kind, thresholds)
+        if not gate.where_measured or any(launch.get(gate.metric.name) for launch in launches)
+    ]
     seen = {gate.metric.name for gate in gated}
     others = sorted({name for launch in launches for name in launch} - seen)
     judged = list(map(judge, gated))
@@ -185,13 +190,14 @@ def _against_past(
     key = value_key(gate)
     past = past_of(key, accepted, history)
     own = variances(past, [[math.log(value) for value in values]], spread_of(gate, key, spreads))
-    value, low, high = level_of(values, own)
-    judged = replace(judged, value=value, ci_low=low, ci_high=high)
+    judged = _described(gate, judged, values, own)
     if problem is not None:
         return replace(judged, verdict=Verdict.INCOMPARABLE, reason=reasons.unusable_baseline(problem)), False
     if not stored:
         reason = reasons.without_baseline(gate, judged, launches=len(values), anything_stored=bool(baseline))
         return replace(judged, reason=reason), False
+    if gate.is_exact:
+        return hold_exactly(gate, judged, stored=accepted, values=values)
     return hold_against_past(gate, judged, stored=accepted, values=values, past=past, variances=own, moment=moment)
 
 
@@ -209,12 +215,13 @@ def _against_pairs(
     values = values_of(gate, launches)
     known = spread_of(gate, value_key(gate), spreads)
     own = variances(Past(baseline=tuple([math.log(value) for value in values]), earlier=()), (), known)
-    value, low, high = level_of(values, own)
-    judged = replace(judged, value=value, ci_low=low, ci_high=high)
+    judged = _described(gate, judged, values, own)
     problem = problem_of(gate, reference)
     if problem is not None:
         return replace(judged, verdict=Verdict.INCOMPARABLE, reason=reasons.unusable_reference(problem)), False
     others = values_of(gate, reference)
+    if gate.is_exact:
+        return hold_exactly(gate, judged, stored=others, values=values)
     differences = [math.log(value) - math.log(other) for value, other in zip(values, others, strict=True)]
     df = known.launch_df + len(differences) - 1
     change = Change(
@@ -227,6 +234,13 @@ def _against_pairs(
         looks=moment.looks,
     )
     return hold_in_pairs(gate, judged, change, reference=others, values=values)
+
+
+def _described(gate: Gate, judged: MetricJudgement, values: Sequence[float], own: Variances) -> MetricJudgement:
+    if gate.is_exact:
+        return described_exactly(judged, values)
+    value, low, high = level_of(values, own)
+    return replace(judged, value=value, ci_low=low, ci_high=high)
 
 
 def _begun(gate: Gate, launches: Sequence[Samples]) -> tuple[MetricJudgement, bool]:

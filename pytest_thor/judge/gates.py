@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_thor.cell import Kind
-from pytest_thor.measurement import GATED, METRICS, SUMMARIES, Metric
+from pytest_thor.measurement import GATED, METRICS, SUMMARIES, WHERE_MEASURED, Metric
 
-_ONLY_OF: Mapping[str, Kind] = {"pp_tps": "prefill", "tg_tps": "decode"}
-_OF_EVERY_KIND = frozenset({"load_s", "peak_memory_bytes", "energy_j_per_token"})
+_ONLY_OF: Mapping[str, Kind] = {
+    "pp_tps": "prefill",
+    "tg_tps": "decode",
+    "perplexity": "quality",
+    "kl_divergence": "quality",
+}
+_OF_EVERY_SPEED = frozenset({"load_s", "peak_memory_bytes", "energy_j_per_token"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +23,7 @@ class Gate:
     """One judged metric: ``key`` as the user names it, and the summary that is a launch's value.
 
     ``required`` ones belong to the kind of workload: a launch without them did not measure. The others are judged
-    because a threshold names them.
+    because a threshold names them, or (:attr:`where_measured`) because they were measured.
     """
 
     key: str
@@ -26,6 +31,16 @@ class Gate:
     summary: str
     threshold: float
     required: bool
+
+    @property
+    def where_measured(self) -> bool:
+        """Whether a cell may be without it, and is then not judged by it."""
+        return self.metric.name in WHERE_MEASURED
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether launches of the same give the same value."""
+        return self.metric.resolution is not None
 
     @property
     def title(self) -> str:
@@ -55,7 +70,7 @@ def gates(kind: Kind, thresholds: Mapping[str, float]) -> tuple[Gate, ...]:
             metric=METRICS[name],
             summary=summary,
             threshold=_threshold(name, summary, thresholds),
-            required=(name, summary) in required,
+            required=(name, summary) in required and name not in WHERE_MEASURED,
         )
         for (name, summary), key in {**required, **added}.items()
     )
@@ -67,7 +82,7 @@ def _parse(key: str) -> tuple[str, str]:
 
 
 def _belongs(name: str, kind: Kind) -> bool:
-    return name in _OF_EVERY_KIND or _ONLY_OF.get(name, "serving") == kind
+    return (name in _OF_EVERY_SPEED and kind != "quality") or _ONLY_OF.get(name, "serving") == kind
 
 
 def _threshold(name: str, summary: str, thresholds: Mapping[str, float]) -> float:

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pytest_thor.cell import Kind
 from pytest_thor.judge.gates import gates
+from pytest_thor.measurement import GATED, METRICS
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 Outcome: TypeAlias = Literal["passed", "warned", "failed"]
 
 _UNDECIDED = {Verdict.NO_BASELINE, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE}
+
+
+class LaunchesPlanned(NamedTuple):
+    """How often a cell is launched: at least, at most, and where its launches may become the baseline."""
+
+    least: int
+    most: int
+    for_baseline: int
+
+
+def launches_planned(kind: Kind, least: int, most: int) -> LaunchesPlanned:
+    """Return how often a cell of a kind is launched, where the user asked for so many launches.
+
+    A figure that every launch repeats is known after one, and a second one confirms that it regressed.
+    """
+    if all(METRICS[key.partition(".")[0]].resolution is not None for key in GATED[kind]):
+        return LaunchesPlanned(least=1, most=min(2, most), for_baseline=1)
+    return LaunchesPlanned(least=least, most=most, for_baseline=most)
 
 
 def needs_another_launch(verdicts: Sequence[Verdict], *, minimum: int, maximum: int, hopeless: bool = False) -> bool:
@@ -31,12 +50,12 @@ def needs_another_launch(verdicts: Sequence[Verdict], *, minimum: int, maximum: 
 
 
 def planned_comparisons(kind: Kind, thresholds: Mapping[str, float]) -> int:
-    """Return how many metrics of a cell will be compared.
+    """Return how many metrics of a cell will be compared by chance's measure; those without noise take no part in it.
 
     Raises:
         ValueError: a threshold names no metric, or is not a positive fraction.
     """
-    return len(gates(kind, thresholds))
+    return sum(not gate.is_exact for gate in gates(kind, thresholds))
 
 
 def doubt(judgement: Judgement) -> float:

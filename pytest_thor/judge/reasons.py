@@ -53,6 +53,25 @@ def compared(
     return told if verdict is Verdict.UNCHANGED else f"{told}; {_p(figures.p)}"
 
 
+def exact(gate: Gate, verdict: Verdict, *, old: float, new: float, low: float, high: float) -> str:
+    """Say what came of a comparison of figures that launches of the same repeat exactly."""
+    change = new / old - 1
+    threshold = format_percent(gate.threshold)
+    from_to = _from_to(old, new, gate.metric.unit)
+    if verdict is Verdict.UNCHANGED:
+        if old == new:
+            return f"{gate.title} is {format_quantity(new, gate.metric.unit)}, as in the baseline"
+        moved = format_percent(change, signed=True)
+        return f"{gate.title} moved {moved}, {from_to}, within the threshold of {threshold}"
+    if verdict is Verdict.INCONCLUSIVE:
+        return (
+            f"{gate.title} moved {format_percent(change, signed=True)}, {from_to}, and launches of the same differ,"
+            f" which they should not: they span {_span(low, high, signed=True)} around a threshold of {threshold}"
+        )
+    verb = "fell" if change < 0 else "rose"
+    return f"{gate.title} {verb} {format_percent(abs(change))}, {from_to}; threshold {threshold}; it has no noise"
+
+
 def among(q: float, planned: int) -> str:
     """Say at which false discovery rate it counts as changed."""
     return f"{_short('q', q)} among the {counted(planned, 'comparison')} of this run"

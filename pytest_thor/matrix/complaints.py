@@ -53,7 +53,9 @@ def complain(
         if fault.type == "missing":
             found.add(key_position(root, path), f"{_of(path)}the key {fault.last!r} is missing")
         elif fault.type == "union_tag_not_found":
-            found.add(key_position(root, path), f"{_of(path)}the key 'kind' is missing: prefill, decode or serving")
+            found.add(
+                key_position(root, path), f"{_of(path)}the key 'kind' is missing: prefill, decode, serving or quality"
+            )
         elif fault.type == "extra_forbidden":
             unknown = describe(fault)
             found.add(key_position(root, path), unknown.message(str(path[-1])))

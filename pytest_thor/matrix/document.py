@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from pytest_thor.matrix.quality import Quality
 from pytest_thor.matrix.serving import LengthRange, Serving, Slo, Sweep
 from pytest_thor.matrix.values import (
     Depth,
@@ -105,8 +106,8 @@ class Decode(Section):
     repetitions: Repetitions = 5
 
 
-WorkloadEntry: TypeAlias = Annotated[Prefill | Decode | Serving, Field(discriminator="kind")]
-WORKLOADS: dict[str, type[Section]] = {"prefill": Prefill, "decode": Decode, "serving": Serving}
+WorkloadEntry: TypeAlias = Annotated[Prefill | Decode | Serving | Quality, Field(discriminator="kind")]
+WORKLOADS: dict[str, type[Section]] = {"prefill": Prefill, "decode": Decode, "serving": Serving, "quality": Quality}
 
 
 class Match(Section):

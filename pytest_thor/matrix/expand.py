@@ -20,6 +20,7 @@ from pytest_thor.matrix.findings import Findings
 from pytest_thor.matrix.fit import report_misfits
 from pytest_thor.matrix.idle import Formed, report_idle
 from pytest_thor.matrix.names import MAX_ID
+from pytest_thor.matrix.references import reference_of, report_references
 
 _Thresholds = tuple[tuple[str, float], ...]
 
@@ -32,7 +33,7 @@ def expand(matrix: Matrix) -> tuple[Cell, ...]:
 
     Raises:
         MatrixError: two cells have one id; a model, backend or workload ends in no cell; an override changes none;
-            a request does not fit in a context.
+            a request does not fit in a context; a model lacks the quant that it shall be held against.
     """
     findings = Findings(matrix.path)
     if _report_too_many(matrix, findings):
@@ -42,6 +43,7 @@ def expand(matrix: Matrix) -> tuple[Cell, ...]:
     _report_collisions(cells, matrix, findings)
     _report_canary(cells, matrix, findings)
     report_misfits(cells, matrix, findings)
+    report_references(cells, matrix, findings)
     report_idle(cells, matrix, formed, findings)
     if findings:
         raise findings.error()
@@ -55,6 +57,7 @@ def report_beside(matrix: Matrix, findings: Findings) -> None:
     cells = tuple(_form(matrix, Formed()))
     _report_collisions(cells, matrix, findings)
     report_misfits(cells, matrix, findings)
+    report_references(cells, matrix, findings)
 
 
 def _report_too_many(matrix: Matrix, findings: Findings) -> bool:
@@ -107,6 +110,7 @@ def _form(matrix: Matrix, formed: Formed) -> Iterator[Cell]:
                         workload=workload.workload,
                         thresholds=thresholds,
                         canary=any(rule is matrix.canary for rule in of_cell),
+                        reference=reference_of(model, quant, workload),
                     )
 
 
@@ -147,6 +151,11 @@ def _report_canary(cells: tuple[Cell, ...], matrix: Matrix, findings: Findings) 
     if matrix.canary is not None and len(chosen) != 1:
         named = f": {', '.join(chosen[:3])}{', …' if len(chosen) > 3 else ''}" if chosen else ""
         findings.add(matrix.canary.position, f"the canary is one cell, and this names {len(chosen)}{named}")
+    elif matrix.canary is not None and any(cell.canary and cell.kind == "quality" for cell in cells):
+        findings.add(
+            matrix.canary.position,
+            f"the canary tells how fast the machine is, and {chosen[0]} has no speed: name a cell of another workload",
+        )
 
 
 def _report_collisions(cells: tuple[Cell, ...], matrix: Matrix, findings: Findings) -> None:

@@ -21,6 +21,7 @@ from pytest_thor.matrix.findings import Findings
 from pytest_thor.matrix.model_files import check_model, declared_model
 from pytest_thor.matrix.names import nearest
 from pytest_thor.matrix.patterns import DeclaredNames, check_selection
+from pytest_thor.matrix.quality import Quality, quality_workload
 from pytest_thor.matrix.serving import Serving
 from pytest_thor.matrix.serving_workloads import serving_workloads
 from pytest_thor.matrix.tree import EMPTY, Entries, Items, Leaf, Path, child, entries, find, key_position
@@ -183,6 +184,8 @@ def _workloads_of(
     path: Path = ("workloads", name)
     if isinstance(entry, Serving):
         return serving_workloads(root, path, entry, folder, findings)
+    if isinstance(entry, Quality):
+        return (quality_workload(root, path, entry, folder, findings),)
     parameters = tuple(sorted(entry.model_dump(exclude={"kind"}).items()))
     workload = Workload(name=name, kind=entry.kind, parameters=parameters)
     return (DeclaredWorkload(workload=workload, position=key_position(root, path)),)

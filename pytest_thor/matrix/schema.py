@@ -37,7 +37,7 @@ def json_schema(vocabulary: Vocabulary) -> dict[str, Any]:
         holder["properties"]["thresholds"]["propertyNames"] = {"enum": _metric_names(vocabulary)}
     for key in document["properties"]:
         document["properties"][key].pop("default", None)
-    for section in ("ModelEntry", "Serving", "Slo", "Sweep"):
+    for section in ("ModelEntry", "Quality", "Serving", "Slo", "Sweep"):
         for schema in definitions[section]["properties"].values():
             _refuse_null(schema)
     for schema in (document, *definitions.values()):

@@ -131,7 +131,7 @@ class CellRecord(_Record):
     backend: str
     engine: str
     workload: str
-    kind: Literal["prefill", "decode", "serving"]
+    kind: Literal["prefill", "decode", "serving", "quality"]
     architecture: str | None = Field(
         default=None, description="the known shape that the model has, by its name in the matrix or by its weights"
     )

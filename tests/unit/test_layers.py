@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_thor"
 FLOORS = {
     0: {"cell", "measurement", "verdict", "errors", "roofline"},
-    1: {"units", "files", "foreign_json", "request_trace", "vllm_block", "redaction", "speculation"},
+    1: {"units", "files", "foreign_json", "request_trace", "evaluation_text", "vllm_block", "redaction", "speculation"},
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),

@@ -58,6 +58,7 @@ def vocabulary() -> Vocabulary:
         EngineTraits(name="llama-bench", formats=gguf, kinds=benched, settings=BenchSettings),
         EngineTraits(name="llama-cpp-python", formats=gguf, kinds=benched, settings=BenchSettings),
         EngineTraits(name="llama-server", formats=gguf, kinds=served, settings=ServerSettings),
+        EngineTraits(name="llama-perplexity", formats=gguf, kinds=frozenset({"quality"}), settings=BenchSettings),
         EngineTraits(name="vllm", formats=hf, kinds=served, settings=ServerSettings, synthetic="hf"),
     ]
     sizes = ("qwen3-tiny", "qwen3-0.6b", "qwen3-8b", "qwen3-32b", "qwen3-30b-a3b", "gpt-oss-120b")

@@ -242,9 +242,14 @@ def test_what_an_engine_refuses_as_a_whole_is_told_at_its_settings(tmp_path: Pat
         (
             "kind: prefill",
             "kind: prefil",
-            ["8:14: kind: expected one of 'prefill', 'decode', 'serving', got 'prefil'; did you mean 'prefill'?"],
+            [
+                (
+                    "8:14: kind: expected one of 'prefill', 'decode', 'serving', 'quality', got 'prefil'; "
+                    "did you mean 'prefill'?"
+                )
+            ],
         ),
-        ("kind: prefill, ", "", ["8:3: pp: the key 'kind' is missing: prefill, decode or serving"]),
+        ("kind: prefill, ", "", ["8:3: pp: the key 'kind' is missing: prefill, decode, serving or quality"]),
         (
             "n_prompt: 512",
             "n_gen: 512",
