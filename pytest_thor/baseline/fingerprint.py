@@ -26,8 +26,8 @@ MACHINE_MUST_MATCH = frozenset(
 )
 """The facts of a machine that make it another one; all others (driver, L4T, CUDA, kernel, …) are under test."""
 
-NO_CONDITIONS = ("workload.repetitions", "workload.warmup", "workload.max_failed")
-"""Parameters of a workload that may differ: each sample is of the same work."""
+NO_CONDITIONS = ("workload.repetitions", "workload.warmup", "workload.max_failed", "workload.text")
+"""Parameters of a workload that may differ: each sample is of the same work, and a text is known by its digest."""
 
 _LATER: Facts = {"workload.client": "thor"}
 """What a condition is where it is not there: it is written only where it is another, for it came after the first
