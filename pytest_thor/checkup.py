@@ -13,16 +13,19 @@ from typing import Any, Literal, TypeAlias
 from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.process import run_briefly
 from pytest_thor.errors import EngineError
+from pytest_thor.files import cache_folder
 from pytest_thor.host.device import HERE, Device, identify
 from pytest_thor.host.findings import Finding, findings
+from pytest_thor.host.limits import limits_in_use
 from pytest_thor.host.nvml import close_library, open_library
 from pytest_thor.host.source import Source
 from pytest_thor.host.telemetry import Sampler, local_sources
 from pytest_thor.judge.conditions import conditions
 from pytest_thor.measurement import EngineBuild
+from pytest_thor.roofline import Roof
 
 SCHEMA: Literal["pytest-thor/doctor/1"] = "pytest-thor/doctor/1"
-"""The version of ``pytest-thor doctor --json``. History: 1, the first."""
+"""The version of ``pytest-thor doctor --json``. History: 1, the first; ``limits`` came later, beside the rest."""
 
 Status: TypeAlias = Literal[0, 1, 2]
 
@@ -53,6 +56,7 @@ class Checkup:
     """What was found. ``engines`` is None for a recorded tree, which runs none.
 
     ``channels`` are the telemetry's, by group, with what they read now; ``trouble`` says what is not readable.
+    ``roof`` is what figures are held against, or None with ``roofless``, the reason.
     """
 
     device: Device
@@ -60,6 +64,8 @@ class Checkup:
     channels: Mapping[str, Mapping[str, float | None]]
     trouble: tuple[str, ...]
     findings: tuple[Finding, ...]
+    roof: Roof | None = None
+    roofless: str | None = None
 
     @property
     def status(self) -> Status:
@@ -87,16 +93,38 @@ class Checkup:
             "schema": SCHEMA,
             "status": self.status,
             "device": asdict(self.device),
+            "limits": self._limits(),
             "engines": engines,
             "telemetry": {"channels": self.channels, "trouble": list(self.trouble)},
             "findings": [asdict(finding) for finding in self.findings],
         }
 
+    def _limits(self) -> dict[str, Any]:
+        """Return bandwidth in B/s, the cache in bytes and peaks in operations per second, None where not known."""
+        roof = self.roof
+        return {
+            "name": roof.name if roof else None,
+            "read_bytes_per_s": roof.bandwidth if roof else None,
+            "cache_bytes": roof.cache_bytes if roof else None,
+            "operations_per_s": dict(roof.peaks) if roof else None,
+            "measured": roof.measured if roof else None,
+            "tolerance": roof.tolerance if roof else None,
+            "source": roof.source if roof else None,
+            "unknown_because": self.roofless,
+        }
 
-def check(root: Path = HERE, *, engines: Mapping[str, Path] | None = None, watch_s: float = WATCH_S) -> Checkup:
+
+def check(
+    root: Path = HERE,
+    *,
+    engines: Mapping[str, Path] | None = None,
+    watch_s: float = WATCH_S,
+    cache: Path | None = None,
+) -> Checkup:
     """Look over this machine, or a recorded tree of another one; ``engines`` are the programs that the user chose.
 
-    This machine is watched for ``watch_s`` seconds; a recorded tree shows one moment.
+    This machine is watched for ``watch_s`` seconds; a recorded tree shows one moment. Its limits are looked up, also
+    among those kept in the folder ``cache``, and never measured.
     """
     live = root == HERE
     device = identify(root)
@@ -124,7 +152,16 @@ def check(root: Path = HERE, *, engines: Mapping[str, Path] | None = None, watch
         if library:
             close_library(library)
     ordered = sorted(said, key=lambda finding: finding.level != "spoils")
-    return Checkup(device=device, engines=found, channels=shown, trouble=trouble, findings=tuple(ordered))
+    roof, roofless = limits_in_use(device, cache=(cache or cache_folder()) if live else None)
+    return Checkup(
+        device=device,
+        engines=found,
+        channels=shown,
+        trouble=trouble,
+        findings=tuple(ordered),
+        roof=roof,
+        roofless=roofless,
+    )
 
 
 _GROUPS = ("power_w", "energy_j", "temperature_c", "clock_hz", "busy", "throttle", "throttle_events", "memory_bytes")

@@ -54,6 +54,13 @@ def shown(path: Path, here: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
+def cache_folder() -> Path:
+    """Return the folder for what is made or measured once and reused: ``$THOR_CACHE``, else the user's own."""
+    if given := os.environ.get("THOR_CACHE"):
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-thor"
+
+
 def _ends_with_newline(descriptor: int) -> bool:
     return os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) == b"\n"
 

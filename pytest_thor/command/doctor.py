@@ -16,7 +16,8 @@ from pytest_thor.checkup import Checkup, EngineFound, check
 from pytest_thor.engines import ENGINES
 from pytest_thor.host.device import HERE, Device
 from pytest_thor.host.findings import Finding
-from pytest_thor.units import counted, format_bytes, format_significant
+from pytest_thor.roofline import Roof
+from pytest_thor.units import counted, format_bytes, format_percent, format_significant
 
 _WIDTH = 100
 _UNITS = {"power_w": "W", "temperature_c": "°C", "clock_hz": "MHz"}
@@ -81,7 +82,7 @@ def _show(checkup: Checkup) -> None:
 
 def _draw(console: Console, checkup: Checkup) -> None:
     for title, rows in (
-        ("Machine", _machine(checkup.device)),
+        ("Machine", [*_machine(checkup.device), ("limits", _limits(checkup))]),
         ("Watched", _telemetry(checkup.channels)),
         ("Engines", [_engine(engine) for engine in checkup.engines or ()]),
     ):
@@ -125,6 +126,23 @@ def _machine(device: Device) -> Iterator[tuple[str, str]]:
         yield "governor", device.cpu_governor
     if device.container and device.container != "none":
         yield "container", device.container
+
+
+def _limits(checkup: Checkup) -> str:
+    """Return what figures are held against, where that comes from, or why nothing is known."""
+    roof = checkup.roof
+    if roof is None:
+        return checkup.roofless or "not known"
+    peaks: dict[float, list[str]] = {}
+    for arithmetic, peak in roof.peaks.items():
+        peaks.setdefault(peak, []).append(arithmetic)
+    told = [f"{format_significant(peak / 1e12, 3)} {'/'.join(names)}" for peak, names in sorted(peaks.items())]
+    reading = "" if roof.bandwidth is None else f"{format_significant(roof.bandwidth / 1e9, 3)} GB/s from memory, "
+    return f"{reading}TFLOP/s: {', '.join(told)} ({_source(roof)})"
+
+
+def _source(roof: Roof) -> str:
+    return "measured here, tolerance " + format_percent(roof.tolerance) if roof.measured else f"data sheet: {roof.name}"
 
 
 def _telemetry(channels: Mapping[str, Mapping[str, float | None]]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pytest_thor.host.datasheets import Datasheet, find
 from pytest_thor.host.device import Device
-from pytest_thor.host.measured_roof import measured_roof
+from pytest_thor.host.measured_roof import can_measure, kept_roof, measured_roof
 from pytest_thor.roofline import Arithmetic, Roof
 
 TOLERANCE = 0.05
@@ -23,6 +23,25 @@ def roof_of(device: Device, *, cache: Path, measure: bool = False) -> Roof | Non
     if found is not None or (device.gpus and not measure):
         return found
     return measured_roof(device, cache=cache)
+
+
+def limits_in_use(device: Device, *, cache: Path | None) -> tuple[Roof | None, str | None]:
+    """Return the limits that a machine's figures are held against now, or None with the reason; measures nothing.
+
+    ``cache`` is where measured ones are kept, None for a machine that is not this one.
+    """
+    found = table_roof(device)
+    if found is not None:
+        return found, None
+    if device.gpus:
+        names = ", ".join(dict.fromkeys(gpu.name for gpu in device.gpus))
+        return None, f"not known: no data sheet of {names} is in the table, so no figure is held against a limit"
+    if cache is None:
+        return None, "not known: measured on the machine itself"
+    kept = kept_roof(device, cache=cache)
+    if kept is None and not can_measure():
+        return None, "not known: a processor's are measured with numpy (pip install 'pytest-thor[synthetic]')"
+    return kept, "not known yet: measured when a cell first needs them, in about two seconds" if kept is None else None
 
 
 def table_roof(device: Device) -> Roof | None:

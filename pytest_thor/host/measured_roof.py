@@ -59,11 +59,26 @@ def measured_roof(device: Device, *, cache: Path, again: bool = False, root: Pat
     path = _place(device, cache)
     kept = _load(path)
     if kept is None or again:
-        if importlib.util.find_spec("numpy") is None:
+        if not can_measure():
             return None
         found = _measure(max(_LEAST_ARRAY_BYTES, 4 * cache_bytes(root)), device.memory_bytes, device.logical_cpus)
         kept = (max(found[0], kept[0]), max(found[1], kept[1])) if kept else found
         _keep(path, kept)
+    return _roof(device, kept, root)
+
+
+def kept_roof(device: Device, *, cache: Path, root: Path = Path("/")) -> Roof | None:
+    """Return the limits that were measured before and kept below ``cache``, None where none were; measures nothing."""
+    kept = _load(_place(device, cache))
+    return None if kept is None else _roof(device, kept, root)
+
+
+def can_measure() -> bool:
+    """Tell whether there is what measuring needs."""
+    return importlib.util.find_spec("numpy") is not None
+
+
+def _roof(device: Device, kept: tuple[float, float], root: Path) -> Roof:
     bandwidth, single = kept
     return Roof(
         name=device.cpu,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from pytest_thor.checkup import Checkup, EngineFound, check
 from pytest_thor.command import main
-from pytest_thor.host.device import identify
+from pytest_thor.host import device, measured_roof
+from pytest_thor.host.device import Gpu, identify
 from pytest_thor.host.findings import Finding
+from pytest_thor.host.limits import limits_in_use
 from pytest_thor.measurement import EngineBuild
 from tests.unit.host.trees import plant, write
 
@@ -34,6 +37,8 @@ def test_a_recorded_thor_at_its_fastest_is_ready(thor: Path) -> None:
     assert "NVIDIA Jetson AGX Thor Developer Kit (jetson-agx-thor)" in result.output
     assert "L4T               38.4.0 (JetPack 7.1)" in result.output
     assert "VIN 19.8 W" in result.output
+    assert "limits            273 GB/s from memory, TFLOP/s: 8.10 fp32, 258 bf16/fp16, 516 fp8/int8" in result.output
+    assert "(data sheet: Jetson AGX Thor (T5000))" in " ".join(result.output.split())
     assert result.output.endswith("Nothing in this tree would spoil a measurement.\n")
 
 
@@ -63,6 +68,10 @@ def test_json_says_the_same(thor: Path) -> None:
     assert found["status"] == result.exit_code == 0
     assert found["device"]["jetpack"] == "7.1"
     assert found["engines"] is None
+    assert found["limits"]["read_bytes_per_s"] == 273e9
+    assert found["limits"]["operations_per_s"]["fp4"] == 1032e12
+    assert "module data sheets" in found["limits"]["source"]
+    assert (found["limits"]["measured"], found["limits"]["unknown_because"]) == (False, None)
     assert found["telemetry"]["channels"]["power_w"]["VIN"] == pytest.approx(19.78)
 
 
@@ -85,6 +94,30 @@ def test_this_machine_is_watched(own_device_lock: Path, tmp_path: Path) -> None:
     assert str(program) in str(bench.problem)
     assert checkup.channels["memory_bytes"]["available"]
     json.dumps(checkup.to_json(), allow_nan=False)
+
+
+def test_a_processors_limits_are_told_once_they_were_measured_and_never_measured_here(
+    own_device_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "open_library", lambda _root=None: None)  # so that it has no GPU, wherever this runs
+    monkeypatch.setattr(measured_roof, "_measure", lambda *_: pytest.fail("the doctor measured"))
+    unknown = check(engines={}, watch_s=0.01, cache=tmp_path)
+    measured_roof._keep(measured_roof._place(unknown.device, tmp_path), (23e9, 0.25e12))
+    known = check(engines={}, watch_s=0.01, cache=tmp_path)
+
+    assert (unknown.roof, str(unknown.roofless)[:13]) == (None, "not known yet")
+    assert unknown.to_json()["limits"]["read_bytes_per_s"] is None
+    assert known.roof is not None
+    assert (known.roof.bandwidth, known.roof.peaks["fp32"], known.roof.measured) == (23e9, 0.25e12, True)
+    assert known.to_json()["limits"]["unknown_because"] is None
+
+
+def test_a_gpu_that_the_table_lacks_is_named() -> None:
+    gpu = Gpu(name="NVIDIA GeForce GTX 750", memory_bytes=2 << 30)
+    found = limits_in_use(replace(identify(), name=gpu.name, gpus=(gpu,)), cache=None)
+
+    assert found[0] is None
+    assert "no data sheet of NVIDIA GeForce GTX 750 is in the table" in str(found[1])
 
 
 @pytest.mark.parametrize(
