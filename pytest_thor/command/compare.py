@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_thor.comparison.contrast import Comparison, contrast
-from pytest_thor.comparison.matching import By, Matched, match
+from pytest_thor.comparison.matching import By, Matched, match, widest_quant
 from pytest_thor.comparison.source import Source, read_sources
 from pytest_thor.comparison.tables import page, to_json
 from pytest_thor.errors import ReportError
@@ -35,7 +35,7 @@ _FORMATS = ("table", "markdown", "html", "json")
     type=click.Choice(get_args(By)),
     help="the word that is compared; by default reports, or quants of one report",
 )
-@click.option("--reference", help="the side that the others are held against; by default the first")
+@click.option("--reference", help="the side that the others are held against; by default the first, of quants the widest")
 @click.option("--metric", "metrics", multiple=True, help="compare these (tg_tps, 'ttft_ms.*', '*'); may be repeated")
 @click.option("-k", "pattern", default="", help="only cells whose id has this in it")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True)
@@ -96,7 +96,7 @@ def _reference(matched: Matched, name: str | None, by: By) -> str:
     if name is None:
         if not matched.columns:
             raise ReportError("the sides hold no cell; there is nothing to compare")
-        return matched.columns[0]
+        return (widest_quant(matched) if by == "quant" else None) or matched.columns[0]
     if name not in matched.columns:
         columns = [one_line(column) for column in matched.columns]
         near = difflib.get_close_matches(name, columns, n=1)

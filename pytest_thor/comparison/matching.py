@@ -88,6 +88,21 @@ def match(subjects: Sequence[Subject], by: By, *, columns: Iterable[str] = ()) -
     return Matched(columns=named, rows=tuple(rows), left_out=tuple(left_out))
 
 
+def widest_quant(matched: Matched) -> str | None:
+    """Return the quant of the most bits per weight among those in the most rows; None where not all of these tell."""
+    rows = {quant: [row.subjects[quant] for row in matched.rows if quant in row.subjects] for quant in matched.columns}
+    most = max(map(len, rows.values()), default=0)
+    bits: dict[str, float] = {}
+    for quant, subjects in rows.items():
+        known = [subject.bits_per_weight for subject in subjects if subject.bits_per_weight is not None]
+        if not subjects or len(subjects) < most:
+            continue
+        if len(known) < len(subjects):
+            return None
+        bits[quant] = sum(known) / len(known)
+    return max(bits, key=lambda quant: bits[quant], default=None)
+
+
 def _grouped(
     subjects: Sequence[Subject], by: By, column_of: Callable[[Subject], str]
 ) -> tuple[list[dict[str, Subject]], list[Subject], list[Subject]]:

@@ -15,6 +15,7 @@ from pytest_thor.judge.describe import describe
 from pytest_thor.measurement import METRICS, SUMMARIES, Better, Samples
 from pytest_thor.report.document import CellRecord, LaunchRecord
 from pytest_thor.report.figures import first_paragraph
+from pytest_thor.report.quants import bits_of
 
 _REASON_CHARS = 200
 _WORK = "workload."
@@ -55,6 +56,7 @@ class Subject:
     values: Mapping[str, Stated] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     size_bytes: int | None = None
+    bits_per_weight: float | None = None
     fingerprint: Fingerprint | None = None
     doubt: str | None = None
     problem: str | None = None
@@ -100,6 +102,7 @@ def of_record(record: CellRecord, *, source: str, size_bytes: int | None = None)
             if metric.threshold is not None and 0 < metric.threshold < 1 and is_metric(key)
         },
         size_bytes=(artifact.tensor_bytes or artifact.size_bytes) if artifact else size_bytes,
+        bits_per_weight=bits_of(record),
         fingerprint=_fingerprint(record.fingerprint),
         doubt=_first_sentence(record) if record.verdict == "invalid" else None,
         problem=problem,

@@ -19,6 +19,8 @@ from pytest_thor.units import format_bytes, format_percent, format_significant
 
 _ABREAST = 4
 _ALSO = ("energy_j_per_token",)
+_HELD_AGAINST_ONE = frozenset({"kl_divergence"})
+"""Metrics that tell how far a quant is from another one: they are no share of anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ def widest(records: Sequence[CellRecord]) -> CellRecord | None:
 
     Where a report does not have the bits of all of them, the sizes of the files decide.
     """
-    keys: tuple[Callable[[CellRecord], float | None], ...] = (_bits, _size_bytes)
+    keys: tuple[Callable[[CellRecord], float | None], ...] = (bits_of, _size_bytes)
     for key in keys:
         known = [(width, record) for record in records if (width := key(record)) is not None]
         if known and len(known) == len(records):
@@ -65,7 +67,11 @@ def shares_of(document: ReportDocument) -> dict[tuple[str, str, str], dict[str, 
             for record in by_quant.values():
                 if reference is None or record is reference:
                     continue
-                shares = {name: share for name in record.metrics if (share := _share(record, reference, name))}
+                shares = {
+                    name: share
+                    for name in record.metrics
+                    if name not in _HELD_AGAINST_ONE and (share := _share(record, reference, name))
+                }
                 if shares:
                     found[record.matrix, record.id, record.device] = shares
     return found
@@ -152,13 +158,15 @@ def _sheet(
         reference = references[place]
         head = " ".join([*place[0 if backends else 1 :], name])
         heads.append(Column(title=head, right=True))
-        heads.append(Column(title=f"% of {reference.quant}" if reference else "", right=True))
+        if name not in _HELD_AGAINST_ONE:
+            heads.append(Column(title=f"% of {reference.quant}" if reference else "", right=True))
     rows = []
     for quant, known in quants.items():
-        size, bits = _size_bytes(known), _bits(known)
+        size, bits = _size_bytes(known), bits_of(known)
         texts = [quant, "" if size is None else format_bytes(size), "" if bits is None else format_significant(bits, 3)]
         for place, name in places:
-            texts += _pair(group.columns[place].get(quant), references[place], name)
+            pair = _pair(group.columns[place].get(quant), references[place], name)
+            texts += pair[:1] if name in _HELD_AGAINST_ONE else pair
         rows.append(tuple(texts))
     return Sheet(title=group.title, columns=tuple(heads), rows=tuple(rows))
 
@@ -201,7 +209,7 @@ def _ordered(group: _Group) -> dict[str, CellRecord]:
         for quant, record in by_quant.items():
             if quant not in found or _size_bytes(found[quant]) is None:
                 found[quant] = record
-    widths = {quant: _bits(record) for quant, record in found.items()}
+    widths = {quant: bits_of(record) for quant, record in found.items()}
     if None in widths.values():
         return found
     return dict(sorted(found.items(), key=lambda item: -(widths[item[0]] or 0.0)))
@@ -221,7 +229,8 @@ def _conditions(record: CellRecord) -> dict[str, object]:
     return {name: fact for group in groups for name, fact in group.items() if not name.startswith("model.")}
 
 
-def _bits(record: CellRecord) -> float | None:
+def bits_of(record: CellRecord) -> float | None:
+    """Return the bits per weight of a cell's quant, None where the report does not tell them."""
     if record.bits_per_weight is not None:
         return record.bits_per_weight
     artifact = record.artifact

@@ -167,3 +167,14 @@ def test_sides_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
         f"{paths[0]} (1)",
         f"{paths[0]} (2)",
     ]
+
+
+def test_without_a_reference_quants_are_percent_of_the_widest(tmp_path: Path) -> None:
+    folder = report(
+        tmp_path / "run",
+        measured(speeds=(60.0, 60.1, 59.9), quant="Q4_K_M", bits_per_weight=4.9),
+        measured(speeds=(36.0, 36.1, 35.9), quant="Q8_0", bits_per_weight=8.5),
+    )
+
+    assert "% of Q8_0" in run(folder).stdout
+    assert "% of Q4_K_M" in run(folder, "--reference", "Q4_K_M").stdout

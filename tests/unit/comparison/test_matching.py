@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_thor.comparison.matching import By, Matched, match
+from pytest_thor.comparison.matching import By, Matched, match, widest_quant
 from pytest_thor.comparison.subject import of_record
 from pytest_thor.report.document import CellRecord
 from tests.unit.comparison.compared_documents import measured, published
@@ -132,3 +132,19 @@ def test_of_several_published_cells_that_of_the_same_device_is_meant_else_none()
     assert rows(of("orin", "jetson-agx-thor"))[0]["b"] == "jetson-agx-thor"
     assert not of("orin", "spark").rows
     assert {each.subject.id for each in of("orin", "spark").left_out} >= {"orin", "spark"}
+
+
+def test_the_widest_quant_among_those_in_the_most_rows_is_the_reference_that_nobody_has_to_name() -> None:
+    bits = {"Q4_K_M": 4.9, "F16": 16.0, "Q8_0": 8.5}
+    cells = [
+        measured(workload, quant=quant, bits_per_weight=bits[quant])
+        for workload in ("tg128", "tg64")
+        for quant in bits
+        if (quant, workload) != ("F16", "tg64")
+    ]
+
+    assert widest_quant(matched("quant", a=cells)) == "Q8_0"
+    assert widest_quant(matched("quant", a=cells[:3])) == "F16"
+    unknown = [*cells[:3], measured("tg128", quant="UD-Q4_K_XL")]
+    assert widest_quant(matched("quant", a=unknown)) is None
+    assert widest_quant(matched("quant")) is None

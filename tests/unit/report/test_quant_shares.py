@@ -173,3 +173,16 @@ def test_foreign_text_is_taken_as_it_is(text: str) -> None:
     other = report.cells[0].model_copy(update={"quant": "F16", "metrics": dict(report.cells[0].metrics)})
     [sheet] = quant_sheets(report.model_copy(update={"cells": [report.cells[0], other]}))
     assert {row[0] for row in sheet.rows} == {text, "F16"}
+
+
+def test_a_divergence_from_another_quant_is_no_share_of_anything() -> None:
+    figures = {"perplexity": ("ppl", 8.0), "kl_divergence": ("nat", 0.002)}
+    metrics = {
+        name: metric(value=value, unit=unit, better="lower", verdict="unchanged")
+        for name, (unit, value) in figures.items()
+    }
+    cells = [quant(name, metrics=metrics).model_copy(update={"kind": "quality"}) for name in ("F16", "Q8_0")]
+    [sheet] = quant_sheets(document(*cells))
+
+    assert [column.title for column in sheet.columns][3:] == ["tg128 perplexity", "% of F16", "tg128 kl_divergence"]
+    assert sheet.rows[1][3:] == ("8.000 ppl", "100.0 %", "0.002000 nat")
