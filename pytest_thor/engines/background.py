@@ -18,7 +18,7 @@ from typing import IO
 
 import psutil
 
-from pytest_thor.engines.process import Ending, read_ending, start, stop
+from pytest_thor.engines.process import Ending, read_ending, start, starting, stop
 from pytest_thor.redaction import redacted
 
 LOG_BYTES = 8192
@@ -35,27 +35,31 @@ def background(
 
     SIGTERM, ``grace_s`` seconds, SIGKILL; the same should this process be killed. ``environment`` takes the place of
     this process's.
+
+    Raises:
+        EngineFailure: this machine has no room for one more process: memory, descriptors, disk.
     """
-    ours, theirs = socket.socketpair()
-    with ours, tempfile.TemporaryFile(buffering=0) as log:
-        _append_only(log)
+    with contextlib.ExitStack() as stack:
+        with starting(command):
+            ours, theirs = socket.socketpair()
+            stack.enter_context(ours)
+            with theirs:
+                log = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+                _append_only(log)
+                process = stack.enter_context(
+                    start(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        control=theirs,
+                        grace_s=grace_s,
+                        output=log,
+                        environment=environment,
+                    )
+                )
         try:
-            process = start(
-                command,
-                stdin=subprocess.DEVNULL,
-                control=theirs,
-                grace_s=grace_s,
-                output=log,
-                environment=environment,
-            )
+            yield Background(process.pid, ours, log)
         finally:
-            theirs.close()
-        with process:
-            running = Background(process.pid, ours, log)
-            try:
-                yield running
-            finally:
-                stop(process, ours, grace_s)
+            stop(process, ours, grace_s)
 
 
 class Background:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
 from pytest_thor.engines.supervisor import MARK, mark_of
+from pytest_thor.errors import EngineFailure
 
 LINE_LIMIT = 1 << 20
 """Bytes of a line that are kept; the rest of it is dropped as it is read."""
@@ -97,21 +98,32 @@ def run(
     ``request`` is its standard input. It runs in a session of its own with the environment as it is, and one variable
     more by which what it starts is known. When the generator ends, is closed or raises, the process and all that it
     started have ended: SIGTERM, ``grace_s`` seconds, SIGKILL.
+
+    Raises:
+        EngineFailure: this machine has no room for one more process: memory, descriptors, disk.
     """
-    with tempfile.TemporaryFile() as stdin:
-        stdin.write(request or b"")
-        stdin.seek(0)
-        ours, theirs = socket.socketpair()
-        with ours:
-            try:
-                process = start(command, stdin=stdin, control=theirs, grace_s=grace_s)
-            finally:
-                theirs.close()
-            with process:
-                try:
-                    yield from _read(process, ours, time.monotonic() + timeout_s, grace_s)
-                finally:
-                    stop(process, ours, grace_s)
+    with contextlib.ExitStack() as stack:
+        with starting(command):
+            stdin = stack.enter_context(tempfile.TemporaryFile())
+            stdin.write(request or b"")
+            stdin.seek(0)
+            ours, theirs = socket.socketpair()
+            stack.enter_context(ours)
+            with theirs:
+                process = stack.enter_context(start(command, stdin=stdin, control=theirs, grace_s=grace_s))
+        try:
+            yield from _read(process, ours, time.monotonic() + timeout_s, grace_s)
+        finally:
+            stop(process, ours, grace_s)
+
+
+@contextlib.contextmanager
+def starting(command: Sequence[str]) -> Iterator[None]:
+    """Tell of what keeps a program from being started as an EngineFailure."""
+    try:
+        yield
+    except OSError as error:
+        raise EngineFailure(f"{command[0]}: cannot be started: {error.strerror or error}") from error
 
 
 def run_briefly(command: Sequence[str], *, timeout_s: float = 60.0) -> tuple[str, Ending]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_thor.engines.background import background
 from pytest_thor.engines.log_tail import LogTail
 from pytest_thor.engines.process import LINE_LIMIT, Ending, Line, _Lines, run, run_briefly
+from pytest_thor.errors import EngineFailure
 
 SHELL = "/bin/sh"
 
@@ -55,6 +59,22 @@ def test_a_program_that_cannot_be_started_says_so() -> None:
     printed, ending = run_briefly(["/nowhere/engine"])
     assert printed == "/nowhere/engine: cannot be started: No such file or directory"
     assert ending.code == 127
+
+
+@pytest.fixture
+def no_descriptor_left() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("no_descriptor_left")
+def test_a_machine_without_room_for_a_process_is_told_in_a_sentence() -> None:
+    with pytest.raises(EngineFailure, match=r"^/bin/sh: cannot be started: Too many open files$"):
+        events_of("true")
+    with pytest.raises(EngineFailure, match=r"^/bin/sh: cannot be started: "), background([SHELL, "-c", "true"]):
+        pass
 
 
 def test_the_deadline_keeps_what_was_printed() -> None:
