@@ -16,7 +16,7 @@ FLOORS = {
     3: {
         *("session", "measure", "jury", "pace", "journal", "preparation", "record", "acceptance"),
         *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
-        *("published_beside", "weights", "fitting", "stock", "starter"),
+        *("published_beside", "weights", "fitting", "reference_quant", "stock", "starter"),
         *("comparison", "merging"),
         *("expectation", "sharding", "setup", "progress", "opening", "seat"),
     },
