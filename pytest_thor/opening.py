@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_thor.bounds import Bounds, bounds_of
-from pytest_thor.cell import Cell
-from pytest_thor.engines import ENGINES, SERVING_ENGINES
+from pytest_thor.cell import ArtifactReference, Cell
+from pytest_thor.engines import ENGINES, REFERRING_ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine
+from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.engines.serving_engine import AttachedEngine, ServingEngine
 from pytest_thor.errors import ArtifactMissing, EngineMissing, ReportError, ThorError
 from pytest_thor.fitting import fit_of
@@ -20,6 +21,7 @@ from pytest_thor.host.lock import exclusive
 from pytest_thor.measure import Group, Reference, Trial
 from pytest_thor.preparation import Prepared, Stored, fingerprint_of, model_facts, prepare, rival_reference, stored_of
 from pytest_thor.progress import Reporter
+from pytest_thor.reference_quant import cell_of_reference, reference_model
 from pytest_thor.setup import Setup
 
 
@@ -61,6 +63,7 @@ class Opening:
     reporter: Reporter
     _engines: dict[tuple[str, Path | None], Engine] = field(default_factory=dict)
     _stored: dict[Cell, Stored] = field(default_factory=dict)
+    _references: dict[tuple[str, ArtifactReference], ReferenceModel] = field(default_factory=dict)
 
     @cached_property
     def device(self) -> Device:
@@ -122,6 +125,31 @@ class Opening:
         """Get everything ready for cells that share an engine start: a trial each, or a refusal that says why not."""
         refused: dict[Cell, Refusal] = {}
         with refusing(cells, refused):
+    def reference(self, cell: Cell) -> ReferenceModel:
+        """Find, once, the quant that a cell is held against.
+
+        Raises:
+            ArtifactError, EngineError: it cannot be had.
+            ValueError: the cell has no reference.
+        """
+        beside = cell_of_reference(cell)
+        key = (beside.quant, beside.artifact)  # a synthetic model's quants are in one place
+        if key not in self._references:
+            path = self.prepare(beside, self.engine(beside)).path
+            with self.alone():  # reading all of it is nothing for another's measurement
+                self._references[key] = reference_model(
+                    beside,
+                    path,
+                    device=self.device,
+                    kept=self._logits,
+                    tell=lambda step: self.reporter.prepares(cell, step),
+                )
+        return self._references[key]
+
+    @property
+    def _logits(self) -> Path:
+        return self.setup.cache / "logits"
+
             engine = self.engine(cells[0])
             prepared = self.prepare(cells[0], engine)
             against = program_of(self.setup.against, cells[0])
@@ -143,12 +171,13 @@ class Opening:
         return None if fit is None or fit.fits else Refusal(reason=fit.sentence, missing=True)
 
     def _trial(self, cell: Cell, prepared: Prepared, rival: Engine | None) -> Trial:
-        fingerprint = fingerprint_of(cell, self.device, prepared)
+        against = self.reference(cell).sha256 if cell.reference else None
+        fingerprint = fingerprint_of(cell, self.device, prepared, against=against)
         if rival is None:
             reference = self.stored(cell).held_against(fingerprint)
         else:
             build = rival.identify()
-            beside = fingerprint_of(cell, self.device, prepared, build=build)
+            beside = fingerprint_of(cell, self.device, prepared, build=build, against=against)
             reference = rival_reference(beside, fingerprint, build)
         return Trial(cell=cell, reference=reference, fingerprint=fingerprint, bounds=self._bounds_of(cell, prepared))
 
@@ -161,10 +190,13 @@ class Opening:
     def _engine_at(self, cell: Cell, program: Path | None) -> Engine:
         name = cell.backend.engine
         if (name, program) not in self._engines:
-            serving = SERVING_ENGINES.get(name)
-            self._engines[name, program] = (
-                serving(program, model_facts, self.setup.engines.get("vllm")) if serving else ENGINES[name](program)
-            )
+            if serving := SERVING_ENGINES.get(name):
+                made: Engine = serving(program, model_facts, self.setup.engines.get("vllm"))
+            elif referring := REFERRING_ENGINES.get(name):
+                made = referring(program, self.reference, self._logits)
+            else:
+                made = ENGINES[name](program)
+            self._engines[name, program] = made
         return self._engines[name, program]
 
 

@@ -158,8 +158,13 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
     }
 
 
-def fingerprint_of(cell: Cell, device: Device, prepared: Prepared, *, build: EngineBuild | None = None) -> Fingerprint:
-    """Return what a measurement of this cell is taken under, here and now; ``build`` is another than the prepared."""
+def fingerprint_of(
+    cell: Cell, device: Device, prepared: Prepared, *, build: EngineBuild | None = None, against: str | None = None
+) -> Fingerprint:
+    """Return what a measurement of this cell is taken under, here and now.
+
+    ``build`` is another than the prepared; ``against`` is the content of the quant that the cell is held against.
+    """
     artifact = prepared.artifact
     model: dict[str, Scalar] = {}
     if artifact is not None:
@@ -167,6 +172,8 @@ def fingerprint_of(cell: Cell, device: Device, prepared: Prepared, *, build: Eng
         if artifact.sha256:  # only where it was asked for: a hash that one side lacks is named, and does not block
             model["sha256"] = artifact.sha256
     return take(
+    if against is not None:
+        model["reference_sha256"] = against
         machine=machine_facts(device),
         model=model,
         engine=build or prepared.build,

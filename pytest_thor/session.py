@@ -123,6 +123,8 @@ class Session:
         """
         engine = self._opening.engine(cell)
         prepared = self._opening.prepare(cell, engine)
+        if cell.reference is not None:
+            self._opening.reference(cell)  # before the device is held
         with self._opening.alone(), self._beside.watching() as watched:
             [(_, measured)] = engine.launch([cell], prepared.path, self._on_progress)
             launch = watched(cell, measured)
@@ -242,8 +244,10 @@ class Session:
             if launches:
                 launches[-1] = self._held_to_limits(trial, launches[-1])
         told = self._beside.conditions([*trial.launches, *trial.reference_launches])
-        trial.doubts = [condition.sentence for condition in told if condition.rule == "invalid"]
-        trial.advice = [condition.sentence for condition in told if condition.rule == "advice"]
+        # What slows a machine down changes nothing in what it calculates.
+        against = "invalid" if trial.cell.kind != "quality" else None
+        trial.doubts = [condition.sentence for condition in told if condition.rule == against]
+        trial.advice = [condition.sentence for condition in told if condition.rule != against]
         self.jury.hear(trial)
 
     def _held_to_limits(self, trial: Trial, launch: Launch) -> Launch:
@@ -304,14 +308,14 @@ class Session:
 
     def _count_launches_left(self) -> int:
         """Return how many launches are probably still to come."""
-        least, most = self._setup.launches
         left = 0
         for cell in self.planned:
             if cell in self._records:
                 continue
             trial = self._trials.get(cell)
             compares = trial.reference.compares if trial else self._opening.stored(cell).reference.compares
-            expected = max(least, 1) if compares else most
+            planned = self.jury.planned(cell)
+            expected = max(planned.least, 1) if compares else planned.for_baseline
             pair = 2 if self._opening.is_paired(cell) else 1
             left += pair * max(expected - (len(trial.launches) if trial else 0), 0)
         return left
