@@ -11,6 +11,13 @@ from typing import TypeAlias
 TensorShapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """Tensor names as llama.cpp has them, with shapes, row length first."""
 
+GPT_OSS_WINDOW = 128
+"""Every second layer of gpt-oss looks no further back (its model card; config.json: sliding_window)."""
+
+GPT_OSS_ROPE_BASE = 150_000.0
+GPT_OSS_TRAINED_CONTEXT = 4096
+"""Tokens that its positions were made for before YaRN stretched them (config.json)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
@@ -154,8 +161,9 @@ _ALL = (
     ),
     _gpt_oss("gpt-oss-20b", 24, 32),
     _gpt_oss("gpt-oss-120b", 36, 128),
-    # Toys: not published by anybody, a few MB, for trying the whole way in milliseconds. Every row is a multiple of
-    # 256 elements long, so that the K-quants apply to all of them as they do to the real ones.
+    # Toys: not published by anybody, a few MB, for trying the whole way in milliseconds. Rows are multiples of 256
+    # elements long, so that the K-quants apply to all of them as they do to the real ones; those of gpt-oss are
+    # multiples of 32 only, as the real ones are.
     Architecture(
         name="qwen3-tiny",
         gguf="qwen3",
@@ -183,6 +191,21 @@ _ALL = (
         experts=8,
         experts_used=2,
         expert_ffn=256,
+    ),
+    Architecture(
+        name="gpt-oss-tiny",
+        gguf="gpt-oss",
+        layers=2,
+        width=288,
+        heads=8,
+        kv_heads=2,
+        head_size=64,
+        vocabulary=2048,
+        context=131_072,
+        tied_embeddings=False,
+        experts=6,
+        experts_used=4,
+        expert_ffn=288,
     ),
 )
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({each.name: each for each in _ALL})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_thor.artifacts.architectures import ARCHITECTURES, Architecture
+from pytest_thor.artifacts.architectures import ARCHITECTURES, GPT_OSS_WINDOW, Architecture
 from pytest_thor.artifacts.gguf_model import GgufModel, read_model
 from pytest_thor.artifacts.gguf_types import GGML_TYPES
 from pytest_thor.artifacts.hf_config import read_config, read_json
@@ -35,9 +35,6 @@ _GATHERED = re.compile(r"^(per_layer_token_embd|position_embd|token_types|rope_f
 _BLOCK = re.compile(r"^blk\.(\d+)\.")
 _TABLE_BITS = 8.5
 """Of an input table whose type is not known: what the larger mixtures keep it in (Q8_0)."""
-
-_GPT_OSS_WINDOW = 128
-"""Every second layer of gpt-oss looks no further back (its model card; config.json: sliding_window)."""
 
 _KV_BYTES = {
     "auto": None,
@@ -170,7 +167,7 @@ def cost_of_shape(shape: Architecture, weights: WeightFormat, *, name: str) -> C
     if shape.experts and shape.experts_used:
         mixture = _Mixture(experts=shape.experts, used=shape.experts_used)
     cost = _tally(name, tensors, mixture, blocks=None)
-    windows = {_GPT_OSS_WINDOW: shape.layers // 2} if shape.gguf == "gpt-oss" else {}
+    windows = {GPT_OSS_WINDOW: shape.layers // 2} if shape.gguf == "gpt-oss" else {}
     return replace(cost, attention=_attention(shape, windows), arithmetics=weights.arithmetics)
 
 
@@ -245,7 +242,7 @@ def _attention_of_gguf(model: GgufModel) -> tuple[Attention, ...]:
     values = _number(metadata, f"{name}.attention.value_length") or head_size
     window = _number(metadata, f"{name}.attention.sliding_window")
     if name == "gpt-oss":
-        window = window or _GPT_OSS_WINDOW
+        window = window or GPT_OSS_WINDOW
     windowed = 0 if not window else layers // 2 if name == "gpt-oss" else layers
     parts = ((windowed, window), (layers - windowed, None))
     return tuple(

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +21,9 @@ from filelock import FileLock, Timeout
 
 from pytest_thor.artifacts.architectures import ARCHITECTURES, Architecture
 from pytest_thor.artifacts.gguf_header import read_header
-from pytest_thor.artifacts.gguf_types import FILE_TYPES, GGML_TYPES
+from pytest_thor.artifacts.gguf_types import FILE_TYPES
+from pytest_thor.artifacts.hf_config import read_json, whole_number
+from pytest_thor.artifacts.quant_mixture import mixture
 from pytest_thor.artifacts.quantizer import quantize
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 from pytest_thor.files import atomic_write_text
@@ -32,7 +35,6 @@ GENERATOR_VERSION = 2
 SEED = 20_250_428
 LARGE_BASE_BYTES = 8 << 30
 _FLOATS = ("F16", "BF16", "F32")
-_FAMILIES = ("qwen3", "qwen3moe")
 _ROOM_BYTES = 64 << 20  # for the header, the provenance, and a file system's own needs
 
 
@@ -48,11 +50,20 @@ class _Recipe:
 
     @property
     def target(self) -> Path:
-        """The finished file; its name ends in a hash of all that decides its bytes, but for the quantizer."""
+        """The finished file; its name ends in the key."""
+        return self.folder / f"{self.architecture.name}-{self.quant}-synthetic-{self.key}.gguf"
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the bytes, but for the quantizer."""
         a = self.architecture
         content = (GENERATOR_VERSION, SEED, a.gguf, a.heads, a.context, a.experts_used, a.tensors)
-        key = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
-        return self.folder / f"{a.name}-{self.quant}-synthetic-{key}.gguf"
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:8]
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is written as it is, and not quantized from F16."""
+        return self.quant in _FLOATS or (self.architecture.gguf == "gpt-oss" and self.quant == "MXFP4")
 
     def tell(self, step: str) -> None:
         if self.on_progress is not None:
@@ -70,14 +81,15 @@ def make_synthetic(
     """Return a GGUF file with random weights in a known shape, made in the folder ``cache`` unless it is there.
 
     ``architecture`` is a name in :data:`~pytest_thor.artifacts.architectures.ARCHITECTURES`, ``quant`` a GGUF quant
-    such as ``Q4_K_M``. F16, BF16 and F32 are written as they are; the others are quantized from F16 by the
-    llama-quantize at ``quantizer`` (None finds one). The F16 file is kept for the next quant, unless it is over 8 GiB
-    and nobody asked for it. Beside each file stands a ``.json`` that says how it was made. Any number of processes
-    may ask at once.
+    such as ``Q4_K_M``. F16, BF16 and F32 are written as they are, and so is gpt-oss in MXFP4, as it is published; the
+    others are quantized from F16 by the llama-quantize at ``quantizer`` (None finds one). The F16 file is kept for the
+    next quant, unless it is over 8 GiB and nobody asked for it. Beside each file stands a ``.json`` that says how it
+    was made. Files of an earlier version of the generator are removed once their successor is there. Any number of
+    processes may ask at once.
 
     Raises:
-        ArtifactError: the name is not known, the shape cannot be made yet, the packages or the quantizer are
-            missing, the quantizer failed, or the disk is full. Nothing half-written is left.
+        ArtifactError: the name is not known, the packages or the quantizer are missing, the quantizer failed, or the
+            disk is full. Nothing half-written is left.
     """
     recipe = _Recipe(
         architecture=known_architecture(architecture),
@@ -86,13 +98,16 @@ def make_synthetic(
         quantizer=quantizer,
         on_progress=on_progress,
     )
-    if _is_sound(recipe):
-        return recipe.target
     try:
+        if _is_sound(recipe):
+            if any(_superseded(recipe)):
+                _clean_up(recipe)
+            return recipe.target
         recipe.folder.mkdir(parents=True, exist_ok=True)
         with _only_maker(recipe):
             if not _is_sound(recipe):  # another process may have made it meanwhile
                 _make(recipe)
+            _remove_superseded(recipe)
     except OSError as error:
         raise ArtifactError(
             f"{recipe.target}: cannot be made: {error.strerror or error}; free some space or choose another cache"
@@ -101,15 +116,15 @@ def make_synthetic(
 
 
 def _make(recipe: _Recipe) -> None:
-    if recipe.quant in _FLOATS:
+    if recipe.is_written:
         _check_space(recipe, [recipe])
-        _write_floats(recipe)
+        _write(recipe)
         return
     base = replace(recipe, quant="F16")
     was_there = _is_sound(base)
     _check_space(recipe, [recipe] if was_there else [recipe, base])
     if not was_there:
-        _write_floats(base)
+        _write(base)
     try:
         with _unfinished(recipe) as target:
             program = recipe.quantizer
@@ -121,7 +136,7 @@ def _make(recipe: _Recipe) -> None:
             _provenance(base).unlink(missing_ok=True)
 
 
-def _write_floats(recipe: _Recipe) -> None:
+def _write(recipe: _Recipe) -> None:
     try:
         # An extra that not everybody installs, and half a second of imports that only this needs.
         from pytest_thor.artifacts.synthetic_weights import write_weights
@@ -174,6 +189,38 @@ def _is_sound(recipe: _Recipe) -> bool:
         return False
 
 
+def _superseded(recipe: _Recipe) -> Iterator[Path]:
+    """Yield this shape's files of earlier versions of the generator whose successor is there.
+
+    Only what has a name that is made here, and a provenance beside it that says so: nothing of anybody else's, and
+    nothing of a later version that shares this cache.
+    """
+    name = re.compile(re.escape(recipe.architecture.name) + r"-(?P<quant>\w+)-synthetic-(?P<key>[0-9a-f]{8})\.gguf")
+    for path in recipe.folder.iterdir():
+        match = name.fullmatch(path.name)
+        if match is None or match["quant"] not in FILE_TYPES.values() or match["key"] == recipe.key:
+            continue
+        if not replace(recipe, quant=match["quant"]).target.exists():
+            continue
+        with contextlib.suppress(ArtifactError):
+            told = read_json(path.with_suffix(".json")) or {}
+            version = whole_number(told, "generator_version")
+            if told.get("architecture") == recipe.architecture.name and version and version < GENERATOR_VERSION:
+                yield path
+
+
+def _remove_superseded(recipe: _Recipe) -> None:
+    for path in list(_superseded(recipe)):
+        path.unlink(missing_ok=True)  # an engine that runs it still keeps it
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _clean_up(recipe: _Recipe) -> None:
+    """Remove superseded files, unless another process is making some: the next one will."""
+    with contextlib.suppress(Timeout), FileLock(recipe.folder / ".lock", timeout=0):
+        _remove_superseded(recipe)
+
+
 @contextlib.contextmanager
 def _only_maker(recipe: _Recipe) -> Iterator[None]:
     """Let one process at a time make files of an architecture, and clean up after one that was killed.
@@ -205,26 +252,20 @@ def _check_space(recipe: _Recipe, files: Iterable[_Recipe]) -> None:
 
 
 def _expected_bytes(recipe: _Recipe) -> int:
-    """Estimate a file's size, rather too large: mixtures keep some tensors in a wider type than their name says."""
-    bits = {each.name: each.bits_per_weight for each in GGML_TYPES.values()}
-    if recipe.quant in _FLOATS:
-        return math.ceil(recipe.architecture.parameters * bits[recipe.quant] / 8)
-    narrow = recipe.quant.removesuffix("_S").removesuffix("_M").removesuffix("_L")
-    return math.ceil(recipe.architecture.parameters * min(1.25 * bits.get(narrow, 16.0), 16.0) / 8)
+    """Estimate a file's size, rather too large: mixtures keep some tensors in a wider type than expected here."""
+    exact = sum(tensor.size_bytes for tensor in mixture(recipe.architecture, recipe.quant))
+    return exact if recipe.is_written else math.ceil(1.05 * exact)
 
 
 def known_architecture(name: str) -> Architecture:
-    """Return the shape of a name, if synthetic models can be made in it.
+    """Return the shape of a name.
 
     Raises:
-        ArtifactError: it is not known, or cannot be made yet.
+        ArtifactError: it is not known.
     """
     architecture = ARCHITECTURES.get(name)
     if architecture is None:
         raise ArtifactError(f"no known architecture {name!r}{_nearest(name, ARCHITECTURES)}")
-    if architecture.gguf not in _FAMILIES:
-        can = ", ".join(each.name for each in ARCHITECTURES.values() if each.gguf in _FAMILIES)
-        raise ArtifactError(f"synthetic weights of {name} ({architecture.gguf}) cannot be made yet; these can: {can}")
     return architecture
 
 

@@ -17,37 +17,58 @@ from typing import Any
 
 from filelock import FileLock
 
-from pytest_thor.artifacts.architectures import Architecture
+from pytest_thor.artifacts.architectures import (
+    GPT_OSS_ROPE_BASE,
+    GPT_OSS_TRAINED_CONTEXT,
+    GPT_OSS_WINDOW,
+    Architecture,
+)
 from pytest_thor.artifacts.synthetic import known_architecture
 from pytest_thor.artifacts.synthetic_tokenizer import tokenizer_files
 from pytest_thor.artifacts.synthetic_vocabulary import special_ids
-from pytest_thor.errors import ArtifactError
+from pytest_thor.errors import ArtifactError, ArtifactInvalid
 from pytest_thor.files import atomic_write_text
 
 GENERATOR_VERSION = 2
 """Counts what changes the content of a directory. 1: the first."""
 
+_MXFP4 = {
+    "quantization_config": {
+        "quant_method": "mxfp4",
+        "modules_to_not_convert": [
+            "model.layers.*.self_attn",
+            "model.layers.*.mlp.router",
+            "model.embed_tokens",
+            "lm_head",
+        ],
+    }
+}
+
 _LAST = "config.json"
 _NAMES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "provenance.json", _LAST)
-_CLASSES = {"qwen3": ("qwen3", "Qwen3ForCausalLM"), "qwen3moe": ("qwen3_moe", "Qwen3MoeForCausalLM")}
+_CLASSES = {
+    "qwen3": ("qwen3", "Qwen3ForCausalLM"),
+    "qwen3moe": ("qwen3_moe", "Qwen3MoeForCausalLM"),
+    "gpt-oss": ("gpt_oss", "GptOssForCausalLM"),
+}
 
 
-def make_synthetic_hf(architecture: str, *, cache: Path) -> Path:
+def make_synthetic_hf(architecture: str, *, cache: Path, quant: str = "BF16") -> Path:
     """Return an HF directory in a known shape, made below the folder ``cache`` unless it is there.
 
     ``architecture`` is a name in :data:`~pytest_thor.artifacts.architectures.ARCHITECTURES`; the weights that an engine
-    makes for it are BF16. The directory holds ``config.json``, ``generation_config.json``, ``tokenizer.json``,
-    ``tokenizer_config.json`` and ``provenance.json``, which says how it was made. Any number of processes may ask at
-    once.
+    makes for it are BF16, or of gpt-oss MXFP4, as it is published. The directory holds ``config.json``,
+    ``generation_config.json``, ``tokenizer.json``, ``tokenizer_config.json`` and ``provenance.json``, which says how it
+    was made. Any number of processes may ask at once.
 
     Raises:
-        ArtifactError: the name is not known, the shape cannot be made yet, or the disk is full. Nothing half-written
-            is left.
+        ArtifactInvalid: no engine makes dummy weights of that shape in that quant.
+        ArtifactError: the name is not known, or the disk is full. Nothing half-written is left.
     """
-    config = _config(known_architecture(architecture))
+    config = _config(_dummy_shape(architecture, quant), quant)
     digest = hashlib.sha256(json.dumps([GENERATOR_VERSION, config]).encode()).hexdigest()[:8]
     folder = cache / f"{architecture}-hf"
-    target = folder / f"{architecture}-BF16-synthetic-{digest}"
+    target = folder / f"{architecture}-{quant}-synthetic-{digest}"
     if _is_whole(target):
         return target
     try:
@@ -94,7 +115,18 @@ def _is_whole(target: Path) -> bool:
     return all((target / name).is_file() for name in _NAMES)
 
 
-def _config(shape: Architecture) -> dict[str, Any]:
+def _dummy_shape(architecture: str, quant: str) -> Architecture:
+    shape = known_architecture(architecture)
+    quants = ("BF16", "MXFP4") if shape.gguf == "gpt-oss" else ("BF16",)
+    if quant not in quants:
+        raise ArtifactInvalid(
+            f"{architecture}: an engine makes the weights of a synthetic checkpoint itself, in {' or '.join(quants)}; "
+            f"quant {quant} needs a real checkpoint (hf:)"
+        )
+    return shape
+
+
+def _config(shape: Architecture, quant: str) -> dict[str, Any]:
     """Return config.json as the published models of the family have it."""
     model_type, class_name = _CLASSES[shape.gguf]
     special = special_ids(shape.vocabulary)
@@ -125,6 +157,8 @@ def _config(shape: Architecture) -> dict[str, Any]:
         "bos_token_id": special["<|endoftext|>"],
         "eos_token_id": special["<|im_end|>"],
     }
+    if shape.gguf == "gpt-oss":
+        return {**config, **_gpt_oss(shape), **(_MXFP4 if quant == "MXFP4" else {})}
     if shape.experts is not None:
         config |= {
             "num_experts": shape.experts,
@@ -137,3 +171,32 @@ def _config(shape: Architecture) -> dict[str, Any]:
             "router_aux_loss_coef": 0.001,
         }
     return config
+
+
+def _gpt_oss(shape: Architecture) -> dict[str, Any]:
+    """Return what gpt-oss has otherwise: windows, sinks, YaRN, and experts without a dense width beside theirs."""
+    return {
+        "intermediate_size": shape.expert_ffn,
+        "num_local_experts": shape.experts,
+        "num_experts_per_tok": shape.experts_used,
+        "experts_per_token": shape.experts_used,
+        "layer_types": [("sliding_attention", "full_attention")[layer % 2] for layer in range(shape.layers)],
+        "sliding_window": GPT_OSS_WINDOW,
+        "use_sliding_window": True,
+        "attention_bias": True,
+        "rope_theta": GPT_OSS_ROPE_BASE,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": shape.context / GPT_OSS_TRAINED_CONTEXT,
+            "original_max_position_embeddings": GPT_OSS_TRAINED_CONTEXT,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "truncate": False,
+        },
+        "initial_context_length": GPT_OSS_TRAINED_CONTEXT,
+        "rms_norm_eps": 1e-5,
+        "swiglu_limit": 7.0,
+        "output_router_logits": False,
+        "router_aux_loss_coef": 0.9,
+        "transformers_version": "4.55.0",
+    }

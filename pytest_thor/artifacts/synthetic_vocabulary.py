@@ -17,6 +17,9 @@ from itertools import islice
 MERGED_TOKENS_END = 151_643
 """Where Qwen3's special tokens begin; its table is padded from 151,669 to 151,936."""
 
+_OTHER_ENDS = {201_088: 199_998}
+"""Where special tokens begin in tables of another size: gpt-oss, whose table has 201,088 rows."""
+
 CONTROL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -71,7 +74,7 @@ def make_vocabulary(size: int) -> Vocabulary:
     """Make a vocabulary of ``size`` tokens; the same one every time."""
     alphabet = _byte_alphabet()
     special = CONTROL_TOKENS + ADDED_TOKENS
-    merged_end = min(MERGED_TOKENS_END, size - len(special))
+    merged_end = _merged_end(size)
     merges = list(islice(_merges(alphabet[ord(" ")]), merged_end - len(alphabet)))
     unused = size - merged_end - len(special)
     halves = {character for byte, character in alphabet.items() if byte >= 0x80}
@@ -96,8 +99,12 @@ def make_vocabulary(size: int) -> Vocabulary:
 def special_ids(size: int) -> Mapping[str, int]:
     """Return the ids of the tokens that mean something, by their text, in a vocabulary of ``size`` tokens."""
     special = CONTROL_TOKENS + ADDED_TOKENS
-    start = min(MERGED_TOKENS_END, size - len(special))
+    start = _merged_end(size)
     return {text: start + index for index, text in enumerate(special)}
+
+
+def _merged_end(size: int) -> int:
+    return min(_OTHER_ENDS.get(size, MERGED_TOKENS_END), size - len(CONTROL_TOKENS + ADDED_TOKENS))
 
 
 def _byte_alphabet() -> dict[int, str]:

@@ -6,61 +6,79 @@ The only module that needs the extra ``pytest-thor[synthetic]``: import it where
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 
-from pytest_thor.artifacts.architectures import Architecture
+from pytest_thor.artifacts.architectures import (
+    GPT_OSS_ROPE_BASE,
+    GPT_OSS_TRAINED_CONTEXT,
+    GPT_OSS_WINDOW,
+    Architecture,
+)
+from pytest_thor.artifacts.gguf_types import FILE_TYPES, GGML_TYPES
+from pytest_thor.artifacts.quant_mixture import mixture
 from pytest_thor.artifacts.synthetic_vocabulary import CHAT_TEMPLATE, make_vocabulary
 
-FLOAT_BYTES: Mapping[str, int] = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
-"""The quants that are written as they are, with the bytes of one weight."""
-
-_BLOCK_ELEMENTS = 4_194_301  # a prime, so that no two rows of a table are the same block
+_TYPES = {each.name: each for each in GGML_TYPES.values()}
+_FLOAT_ELEMENTS = 4_194_301  # a prime, so that no two rows of a table are the same block
+_BLOCKS = 131_071  # a prime too
 _STANDARD_DEVIATION = 0.02
 _ALIGNMENT = 32
 
 
 def write_weights(
-    path: Path, architecture: Architecture, float_type: str, *, seed: int, on_progress: Callable[[str], None]
+    path: Path, architecture: Architecture, quant: str, *, seed: int, on_progress: Callable[[str], None]
 ) -> None:
-    """Write a new GGUF file with random weights in ``float_type`` (a key of :data:`FLOAT_BYTES`).
+    """Write a new GGUF file with random weights in ``quant``: F32, F16, BF16 or MXFP4.
 
-    Every run with the same arguments writes the same bytes. Norms are 1 and, like the routers of a mixture, F32, as
-    llama.cpp's converter has them.
+    Every run with the same arguments writes the same bytes. Norms are 1 and, like routers and biases, F32, as
+    llama.cpp's converter has them. In MXFP4 only the experts are of that type, as llama-quantize makes them.
 
     Raises:
         OSError: the file cannot be written; what was written so far still stands.
     """
-    _write_header(path, architecture, float_type)
-    random = _random_block(seed)
-    blocks = {
-        "F32": random.tobytes(),
-        "F16": random.astype(np.float16).tobytes(),
-        "BF16": (random.view(np.uint32) >> 16).astype(np.uint16).tobytes(),
-        "ones": np.ones(2 * architecture.width, np.float32).tobytes(),
-    }
-    tensors = architecture.tensors
+    tensors = tuple(mixture(architecture, quant))
+    _write_header(path, architecture, quant)
+    blocks = {name: _random_bytes(name, seed) for name in {tensor.type for tensor in tensors}}
+    ones = np.ones(2 * architecture.width, np.float32).tobytes()
     tenths = 0
     with path.open("ab", buffering=0) as file:
         _pad(file)
-        for index, (name, shape) in enumerate(tensors):
-            stored = _stored_type(name, float_type)
-            block = blocks["ones" if name.endswith("norm.weight") else stored]
-            _write_repeated(file, block, math.prod(shape) * FLOAT_BYTES[stored], start=index * 7919 * 4)
+        for index, tensor in enumerate(tensors):
+            # Every tensor begins elsewhere in the block, at the edge of an element.
+            step = 4 if _TYPES[tensor.type].block_elements == 1 else _TYPES[tensor.type].block_bytes
+            block = ones if tensor.name.endswith("norm.weight") else blocks[tensor.type]
+            _write_repeated(file, block, tensor.size_bytes, start=index * 7919 * step)
             _pad(file)
             if 10 * (index + 1) // len(tensors) > tenths:
                 tenths = 10 * (index + 1) // len(tensors)
-                on_progress(f"writing random weights in {float_type}: {10 * tenths} %")
+                on_progress(f"writing random weights in {quant}: {10 * tenths} %")
 
 
-def _stored_type(name: str, float_type: str) -> str:
-    return "F32" if name.endswith(("norm.weight", "ffn_gate_inp.weight")) else float_type
+def _random_bytes(name: str, seed: int) -> bytes:
+    """Return random weights in a type, to be repeated."""
+    if name in {"MXFP4", "Q8_0"}:
+        return _random_blocks(name, seed)
+    random = _random_block(seed)
+    if name == "BF16":
+        return (random.view(np.uint32) >> 16).astype(np.uint16).tobytes()
+    return random.astype({"F32": np.float32, "F16": np.float16}[name]).tobytes()
+
+
+def _random_blocks(name: str, seed: int) -> bytes:
+    """Return blocks with one scale for all and random bits behind it: 4-bit floats, or whole numbers of 8 bits."""
+    if name == "MXFP4":  # of the 16 values the mean square is 68.5 / 8; a scale of 2 ** (120 - 127) makes it 0.023
+        scale = np.array([120], np.uint8)
+    else:  # of all whole numbers of 8 bits the root of the mean square is 73.9
+        scale = np.array([_STANDARD_DEVIATION / 73.9], np.float16).view(np.uint8)
+    size = _TYPES[name].block_bytes - len(scale)
+    raw = np.random.PCG64(seed).random_raw(-(-_BLOCKS * size // 8)).view(np.uint8)[: _BLOCKS * size]
+    return np.hstack([np.tile(scale, (_BLOCKS, 1)), raw.reshape(_BLOCKS, size)]).tobytes()
 
 
 def _random_block(seed: int) -> npt.NDArray[np.float32]:
@@ -69,7 +87,7 @@ def _random_block(seed: int) -> npt.NDArray[np.float32]:
     The raw stream of a bit generator is stable for ever, unlike the distributions made from it. Four 16-bit
     integers out of 64 bits, added up, are near enough to normal.
     """
-    raw: npt.NDArray[np.int16] = np.random.PCG64(seed).random_raw(_BLOCK_ELEMENTS).view(np.int16).reshape(-1, 4)
+    raw: npt.NDArray[np.int16] = np.random.PCG64(seed).random_raw(_FLOAT_ELEMENTS).view(np.int16).reshape(-1, 4)
     sums: npt.NDArray[np.float32] = raw.sum(axis=1, dtype=np.int32).astype(np.float32)
     sums *= np.float32(_STANDARD_DEVIATION / (2 * 65536 / math.sqrt(12)))  # the deviation of four 16-bit integers
     return sums
@@ -90,18 +108,17 @@ def _pad(file: BinaryIO) -> None:
     file.write(bytes(-file.tell() % _ALIGNMENT))
 
 
-def _write_header(path: Path, architecture: Architecture, float_type: str) -> None:
+def _write_header(path: Path, architecture: Architecture, quant: str) -> None:
     writer = gguf.GGUFWriter(path, architecture.gguf)
-    _describe(writer, architecture, float_type)
+    _describe(writer, architecture, quant)
     _add_vocabulary(writer, architecture.vocabulary)
-    for name, shape in architecture.tensors:
-        stored = _stored_type(name, float_type)
+    for tensor in mixture(architecture, quant):
         writer.add_tensor_info(
-            name,
-            tuple(reversed(shape)),
+            tensor.name,
+            tuple(reversed(tensor.shape)),
             np.dtype(np.float32),
-            math.prod(shape) * FLOAT_BYTES[stored],
-            raw_dtype=gguf.GGMLQuantizationType[stored],
+            tensor.size_bytes,
+            raw_dtype=gguf.GGMLQuantizationType[tensor.type],
         )
     try:
         writer.write_header_to_file()
@@ -111,11 +128,10 @@ def _write_header(path: Path, architecture: Architecture, float_type: str) -> No
         writer.close()
 
 
-def _describe(writer: gguf.GGUFWriter, architecture: Architecture, float_type: str) -> None:
-    file_types = {"F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16}
+def _describe(writer: gguf.GGUFWriter, architecture: Architecture, quant: str) -> None:
     writer.add_type("model")
     writer.add_name(f"{architecture.name} synthetic")
-    writer.add_file_type(file_types.get(float_type, gguf.LlamaFileType.MOSTLY_BF16))
+    writer.add_file_type({name: number for number, name in FILE_TYPES.items()}[quant])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(architecture.layers)
     writer.add_context_length(architecture.context)
@@ -124,6 +140,9 @@ def _describe(writer: gguf.GGUFWriter, architecture: Architecture, float_type: s
     writer.add_head_count_kv(architecture.kv_heads)
     writer.add_key_length(architecture.head_size)
     writer.add_value_length(architecture.head_size)
+    if architecture.gguf == "gpt-oss":
+        _describe_gpt_oss(writer, architecture)
+        return
     writer.add_rope_freq_base(1_000_000.0)
     writer.add_layer_norm_rms_eps(1e-6)
     if architecture.ffn is not None:
@@ -133,6 +152,22 @@ def _describe(writer: gguf.GGUFWriter, architecture: Architecture, float_type: s
         writer.add_expert_count(architecture.experts)
         writer.add_expert_used_count(architecture.experts_used)
         writer.add_expert_feed_forward_length(architecture.expert_ffn)
+
+
+def _describe_gpt_oss(writer: gguf.GGUFWriter, architecture: Architecture) -> None:
+    assert architecture.expert_ffn
+    assert architecture.experts
+    assert architecture.experts_used
+    writer.add_rope_freq_base(GPT_OSS_ROPE_BASE)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(architecture.context / GPT_OSS_TRAINED_CONTEXT)
+    writer.add_rope_scaling_orig_ctx_len(GPT_OSS_TRAINED_CONTEXT)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_sliding_window(GPT_OSS_WINDOW)
+    writer.add_feed_forward_length(architecture.expert_ffn)
+    writer.add_expert_feed_forward_length(architecture.expert_ffn)
+    writer.add_expert_count(architecture.experts)
+    writer.add_expert_used_count(architecture.experts_used)
 
 
 def _add_vocabulary(writer: gguf.GGUFWriter, size: int) -> None:

@@ -43,6 +43,13 @@ def test_the_toys_are_a_few_megabytes_and_take_every_k_quant() -> None:
         assert all(row % 256 == 0 for row in rows)
 
 
+def test_the_toy_of_gpt_oss_has_rows_of_its_blocks_and_no_more_as_the_real_ones_do() -> None:
+    assert ARCHITECTURES["gpt-oss-tiny"].parameters < 6_000_000
+    for name in ("gpt-oss-tiny", "gpt-oss-20b"):
+        rows = {shape[0] for tensor, shape in ARCHITECTURES[name].tensors if "_exps.weight" in tensor}
+        assert all(row % 32 == 0 and row % 256 for row in rows)
+
+
 def test_every_shape_stands_under_its_own_name() -> None:
     assert all(name == shape.name for name, shape in ARCHITECTURES.items())
 

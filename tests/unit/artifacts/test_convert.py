@@ -1,6 +1,6 @@
 """Checkpoints converted by a converter that the user points to: once, whole or not at all, with their provenance.
 
-The stand-in takes the arguments of llama.cpp's convert_hf_to_gguf.py and prints as it does (that of llama-cpp-python 0.3.36).
+The stand-in takes the arguments of llama.cpp's convert_hf_to_gguf.py, and prints as it does in llama-cpp-python 0.3.36.
 """
 
 from __future__ import annotations

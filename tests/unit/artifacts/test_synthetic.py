@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
+import gguf
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -69,6 +72,50 @@ def test_a_mixture_is_described_with_its_experts(cache: Path) -> None:
     header = read_header(make_synthetic("qwen3moe-tiny", "F16", cache=cache))
     assert (header.architecture, header.expert_count, header.expert_used_count) == ("qwen3moe", 8, 2)
     assert header.parameters == ARCHITECTURES["qwen3moe-tiny"].parameters
+
+
+def test_gpt_oss_is_written_in_mxfp4_as_it_is_published(cache: Path) -> None:
+    path = make_synthetic("gpt-oss-tiny", "MXFP4", cache=cache, quantizer=Path("/nowhere"))
+    header, shape = read_header(path), ARCHITECTURES["gpt-oss-tiny"]
+    assert (header.architecture, header.quant, header.parameters) == ("gpt-oss", "MXFP4", shape.parameters)
+    types = {tensor.name.removeprefix("blk.0."): tensor.type for tensor in header.tensors}
+    assert {types[f"ffn_{part}_exps.weight"] for part in ("gate", "up", "down")} == {"MXFP4"}
+    assert {types[name] for name in ("attn_q.weight", "token_embd.weight", "output.weight")} == {"Q8_0"}
+    floats = (
+        "attn_q.bias",
+        "ffn_up_exps.bias",
+        "attn_sinks.weight",
+        "post_attention_norm.weight",
+        "ffn_gate_inp.weight",
+    )
+    assert {types[name] for name in floats} == {"F32"}
+    said = {key.removeprefix("gpt-oss."): value for key, value in header.metadata.items()}
+    assert (said["attention.sliding_window"], said["expert_count"], said["expert_used_count"]) == (128, 6, 4)
+    assert (said["rope.scaling.type"], said["rope.scaling.factor"]) == ("yarn", 32.0)
+
+
+def test_blocks_hold_weights_as_small_and_random_as_floats_do(cache: Path) -> None:
+    path = make_synthetic("gpt-oss-tiny", "MXFP4", cache=cache)
+    for tensor in gguf.GGUFReader(path).tensors:
+        if tensor.tensor_type.name in {"MXFP4", "Q8_0"}:
+            values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+            assert abs(values.mean()) < 0.002
+            assert values.std() == pytest.approx(0.02, rel=0.2), tensor.name
+            rows = tensor.data.reshape(-1, tensor.data.shape[-1])
+            assert len(np.unique(rows, axis=0)) == len(rows), tensor.name
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_known_shape_can_be_written(tmp_path: Path, name: str) -> None:
+    shape = replace(ARCHITECTURES[name], layers=2, vocabulary=2048)
+    if shape.experts:
+        shape = replace(shape, experts=8)
+    path = tmp_path / "hollow.gguf"
+    synthetic_weights._write_header(path, shape, "BF16")
+    os.truncate(path, path.stat().st_size + sum(4 * math.prod(dims) + 32 for _, dims in shape.tensors))
+    header = read_header(path)
+    assert (header.architecture, header.quant) == (shape.gguf, "BF16")
+    assert tuple((tensor.name, tensor.shape) for tensor in header.tensors) == shape.tensors
 
 
 @pytest.mark.parametrize(("quant", "bytes_of_a_weight"), [("F32", 4), ("BF16", 2), ("F16", 2)])
@@ -161,6 +208,62 @@ def test_what_a_killed_maker_left_is_cleaned_up_and_not_used(cache: Path) -> Non
     assert not leftover.exists()
 
 
+def old_version(made: Path, quant: str, version: int = synthetic.GENERATOR_VERSION - 1) -> Path:
+    """Leave what an earlier version of the generator left."""
+    old = made.with_name(f"qwen3-tiny-{quant}-synthetic-0123abcd.gguf")
+    old.write_bytes(b"GGUF")
+    old.with_suffix(".json").write_text(json.dumps({"architecture": "qwen3-tiny", "generator_version": version}))
+    return old
+
+
+@pytest.mark.parametrize("made_now", [True, False])
+def test_files_of_earlier_versions_go_once_their_successors_are_there(
+    cache: Path, quantizer: MakeQuantizer, made_now: bool
+) -> None:
+    made = make_synthetic("qwen3-tiny", "Q8_0", cache=cache, quantizer=quantizer(MARKS))
+    superseded = [old_version(made, quant) for quant in ("Q8_0", "F16")]
+    needed = old_version(made, "Q4_K_M")  # it has no successor yet
+    if made_now:
+        made.unlink()
+    assert make_synthetic("qwen3-tiny", "Q8_0", cache=cache, quantizer=quantizer(MARKS)) == made
+    for path in superseded:
+        assert not path.exists()
+        assert not path.with_suffix(".json").exists()
+    assert needed.exists()
+    assert made.exists()
+
+
+def test_nothing_else_in_the_folder_is_removed(cache: Path) -> None:
+    made = make_synthetic("qwen3-tiny", "F16", cache=cache)
+    later = old_version(made, "F16", version=synthetic.GENERATOR_VERSION + 1)
+    others = [
+        made.with_name(name)
+        for name in (
+            "qwen3-tiny-F16-synthetic-1123abcd.gguf",  # nothing beside it says who made it
+            "qwen3-tiny-F16-synthetic-0123abcd.gguf.bak",
+            "my-qwen3-tiny-F16-synthetic-0123abcd.gguf",
+            "qwen3-tiny-mine-synthetic-0123abcd.gguf",
+            "qwen3-tiny-F16.gguf",
+        )
+    ]
+    for path in others:
+        path.write_bytes(b"GGUF")
+    before = set(made.parent.iterdir())
+    make_synthetic("qwen3-tiny", "F16", cache=cache)
+    assert set(made.parent.iterdir()) == before
+    assert later in before
+
+
+def test_an_old_file_stays_while_another_process_makes_some(cache: Path) -> None:
+    made = make_synthetic("qwen3-tiny", "F16", cache=cache)
+    old = old_version(made, "F16")
+    with FileLock(made.parent / ".lock"):
+        assert make_synthetic("qwen3-tiny", "F16", cache=cache) == made
+    assert old.exists()
+    make_synthetic("qwen3-tiny", "F16", cache=cache)
+    assert not old.exists()
+
+
 def test_two_who_ask_at_once_get_one_file_made_once(cache: Path, quantizer: MakeQuantizer, tmp_path: Path) -> None:
     program = quantizer(MARKS)
 
@@ -195,7 +298,6 @@ def test_waiting_for_another_maker_is_told(cache: Path) -> None:
     [
         ("qwen3-0.6", "F16", r"no known architecture 'qwen3-0\.6'; did you mean 'qwen3-0\.6b'\?"),
         ("llama", "F16", "expected one of qwen3-0.6b, qwen3-1.7b"),
-        ("gpt-oss-20b", "MXFP4", r"gpt-oss-20b \(gpt-oss\) cannot be made yet; these can: qwen3-0\.6b"),
         ("qwen3-tiny", "q4_k_m", r"no GGUF quant 'q4_k_m'; did you mean 'Q4_K_M'\?"),
         ("qwen3-tiny", "AWQ", r"no GGUF quant 'AWQ'; expected one of F32, F16"),
     ],
@@ -269,7 +371,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_written(
         return SimpleNamespace(free=1_000_000)
 
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
-    with pytest.raises(ArtifactError, match=r"needs about 1.91 GiB, but .* are free there"):
+    with pytest.raises(ArtifactError, match=r"needs about 1.79 GiB, but .* are free there"):
         make_synthetic("qwen3-0.6b", "Q8_0", cache=cache)
     assert list(cache.rglob("*.gguf")) == []
 

@@ -12,6 +12,7 @@ import pytest
 from pytest_thor.artifacts import synthetic_hf
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.identity import content_identity
+from pytest_thor.artifacts.inventory import take_inventory
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
 from pytest_thor.artifacts.synthetic_vocabulary import make_vocabulary, special_ids
 from pytest_thor.errors import ArtifactError
@@ -48,6 +49,27 @@ def test_a_mixture_names_its_experts(tmp_path: Path) -> None:
     config = read(make_synthetic_hf("qwen3-30b-a3b", cache=tmp_path), "config.json")
     assert (config["model_type"], config["architectures"]) == ("qwen3_moe", ["Qwen3MoeForCausalLM"])
     assert (config["num_experts"], config["num_experts_per_tok"], config["moe_intermediate_size"]) == (128, 8, 768)
+
+
+@pytest.mark.parametrize("name", ["gpt-oss-20b", "gpt-oss-120b", "gpt-oss-tiny"])
+def test_gpt_oss_is_described_as_it_is_published(tmp_path: Path, name: str) -> None:
+    folder = make_synthetic_hf(name, cache=tmp_path, quant="MXFP4")
+    config, shape = read(folder, "config.json"), ARCHITECTURES[name]
+    assert (config["model_type"], config["architectures"]) == ("gpt_oss", ["GptOssForCausalLM"])
+    assert config["layer_types"][:2] == ["sliding_attention", "full_attention"]
+    assert (len(config["layer_types"]), config["sliding_window"]) == (shape.layers, 128)
+    assert config["quantization_config"]["quant_method"] == "mxfp4"
+    [found] = take_inventory([folder]).models
+    assert (found.model.shape, found.model.quant, found.model.parameters) == (name, "MXFP4", shape.parameters)
+    plain = make_synthetic_hf(name, cache=tmp_path)
+    assert plain != folder
+    assert "quantization_config" not in read(plain, "config.json")
+
+
+def test_the_vocabulary_of_gpt_oss_is_padded_as_little_as_the_published_one(tmp_path: Path) -> None:
+    vocabulary = make_vocabulary(201_088)
+    assert len(vocabulary.tokens) == len(set(vocabulary.tokens)) == 201_088
+    assert vocabulary.end_of_text == special_ids(201_088)["<|endoftext|>"] == 199_998
 
 
 def test_the_tokenizer_has_the_vocabulary_of_the_gguf_files_less_the_padding(tmp_path: Path) -> None:
@@ -121,13 +143,15 @@ def test_nothing_half_made_is_left_nor_taken_for_whole(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "quant", "expected"),
     [
-        ("qwen3-tini", "no known architecture 'qwen3-tini'; did you mean 'qwen3-tiny'?"),
-        ("gpt-oss-20b", "synthetic weights of gpt-oss-20b"),
+        ("qwen3-tini", "BF16", r"no known architecture 'qwen3-tini'; did you mean 'qwen3-tiny'\?"),
+        ("qwen3-tiny", "FP8", r"itself, in BF16; quant FP8 needs a real checkpoint \(hf:\)"),
+        ("qwen3-tiny", "MXFP4", "itself, in BF16; quant MXFP4"),
+        ("gpt-oss-20b", "FP8", "itself, in BF16 or MXFP4; quant FP8"),
     ],
 )
-def test_a_shape_that_cannot_be_made_is_refused(tmp_path: Path, name: str, expected: str) -> None:
-    with pytest.raises(ArtifactError, match=expected.replace("?", r"\?")):
-        make_synthetic_hf(name, cache=tmp_path)
+def test_a_shape_that_cannot_be_made_is_refused(tmp_path: Path, name: str, quant: str, expected: str) -> None:
+    with pytest.raises(ArtifactError, match=expected):
+        make_synthetic_hf(name, cache=tmp_path, quant=quant)
     assert list(tmp_path.iterdir()) == []
