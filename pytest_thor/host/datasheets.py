@@ -51,7 +51,8 @@ def find(identity: str, memory_bytes: int | None = None) -> Datasheet | None:
 
 
 _THOR = "NVIDIA Jetson Thor product page and module data sheets: 2070 (T4000: 1200) sparse FP4 TFLOPS, "
-_THOR += "517 dense FP8, 273 GB/s; 20 (12) SMs at 1.575 (1.53) GHz; L2 as CUDA reports it"
+_THOR += "517 dense FP8, 273 GB/s; 20 (12) SMs at 1.575 (1.53) GHz; L2 as CUDA reports it on a T5000 (NVIDIA's forum), "
+_THOR += "taken for the T4000 too, whose chip is the same"
 _ORIN = (
     "NVIDIA Jetson Orin series data sheets and product page (GPU share of the TOPS, sparse figures halved), with the "
 )
@@ -60,7 +61,11 @@ _HOPPER = "NVIDIA H100 Tensor Core GPU architecture white paper and data sheet; 
 _AMPERE = "NVIDIA A100 Tensor Core GPU architecture white paper and data sheet"
 _ADA = "NVIDIA Ada GPU architecture white paper; L4, L40S and RTX 6000 Ada data sheets"
 _GA102 = "NVIDIA Ampere GA102 GPU architecture white paper"
+_TURING = "NVIDIA T4 data sheet (320 GB/s) and Turing GPU architecture white paper"
 _BLACKWELL = "NVIDIA RTX Blackwell GPU architecture white paper; RTX PRO 6000 data sheet"
+_GB200 = (
+    "NVIDIA GB200 NVL72 and GB300 NVL72 product pages, per GPU, sparse figures halved; L2 as CUDA reports it on a B200"
+)
 
 DATASHEETS: tuple[Datasheet, ...] = (
     Datasheet(
@@ -140,7 +145,9 @@ DATASHEETS: tuple[Datasheet, ...] = (
         title="DGX Spark (GB10)",
         bandwidth=273,
         cache_mib=24,
-        source="NVIDIA DGX Spark user guide: 273 GB/s, 1 PFLOP sparse FP4; Hot Chips 2025: 31 TFLOPS FP32",
+        source="NVIDIA DGX Spark user guide: 273 GB/s (LPDDR5X-8533; the 301 of Hot Chips 2025 are at a speed that no "
+        "product has), 1 PFLOP sparse FP4; Hot Chips 2025: 31 TFLOPS FP32, 24 MiB L2 (the 16 MiB system cache adds "
+        "nothing to it for the GPU)",
         fp32=31,
         fp16=125,
         bf16=125,
@@ -239,8 +246,9 @@ DATASHEETS: tuple[Datasheet, ...] = (
         names=r"b200",
         title="B200",
         bandwidth=8000,
-        cache_mib=128,
-        source="NVIDIA DGX B200 and HGX B200 data sheets, per GPU, sparse figures halved",
+        cache_mib=126.5,
+        source="NVIDIA DGX B200 and HGX B200 data sheets, per GPU, sparse figures halved (8 TB/s; boards with 7680 "
+        "bits at 3996 MHz have 7.67); L2 as CUDA reports it",
         fp32=80,
         fp16=2250,
         bf16=2250,
@@ -248,6 +256,44 @@ DATASHEETS: tuple[Datasheet, ...] = (
         fp8=4500,
         fp4=9000,
         headroom=1.1,
+    ),
+    Datasheet(
+        names=r"gb200",
+        title="GB200",
+        bandwidth=8000,
+        cache_mib=126.5,
+        source=_GB200,
+        fp32=90,
+        fp16=2500,
+        bf16=2500,
+        int8=5000,
+        fp8=5000,
+        fp4=10000,
+        headroom=1.1,
+    ),
+    Datasheet(
+        names=r"b300(-sxm6-ac)?|gb300",
+        title="B300, GB300",
+        bandwidth=8000,
+        cache_mib=126.5,
+        source=_GB200
+        + "; of the B300 the figures of the faster GB300; its peak in whole numbers is below that of 16 bits",
+        fp32=80,
+        fp16=2500,
+        bf16=2500,
+        fp8=5000,
+        fp4=15000,
+        headroom=1.1,
+    ),
+    Datasheet(
+        names=r"(tesla-)?t4",
+        title="T4",
+        bandwidth=320,
+        cache_mib=4,
+        source=_TURING,
+        fp32=8.1,
+        fp16=65,
+        int8=130,
     ),
     Datasheet(
         names=r"l4",
@@ -312,6 +358,19 @@ DATASHEETS: tuple[Datasheet, ...] = (
         headroom=_BOOST,
     ),
     Datasheet(
+        names=r"geforce-rtx-4080",
+        title="GeForce RTX 4080",
+        bandwidth=716.8,
+        cache_mib=64,
+        source=_ADA,
+        fp32=48.7,
+        fp16=194.9,
+        bf16=97.5,
+        int8=389.9,
+        fp8=389.9,
+        headroom=_BOOST,
+    ),
+    Datasheet(
         names=r"geforce-rtx-4090",
         title="GeForce RTX 4090",
         bandwidth=1008,
@@ -322,6 +381,20 @@ DATASHEETS: tuple[Datasheet, ...] = (
         bf16=165.2,
         int8=660.6,
         fp8=660.6,
+        headroom=_BOOST,
+    ),
+    Datasheet(
+        names=r"geforce-rtx-5080",
+        title="GeForce RTX 5080",
+        bandwidth=960,
+        cache_mib=64,
+        source=_BLACKWELL,
+        fp32=56.3,
+        fp16=225.1,
+        bf16=112.6,
+        int8=450.2,
+        fp8=450.2,
+        fp4=900.4,
         headroom=_BOOST,
     ),
     Datasheet(

@@ -49,11 +49,17 @@ BARE = Device(
         ("NVIDIA H100 PCIe", "H100 PCIe"),
         ("NVIDIA H200", "H200 SXM"),
         ("NVIDIA B200", "B200"),
+        ("NVIDIA GB200", "GB200"),
+        ("NVIDIA B300 SXM6 AC", "B300, GB300"),
+        ("NVIDIA GB300", "B300, GB300"),
+        ("Tesla T4", "T4"),
         ("NVIDIA L4", "L4"),
         ("NVIDIA L40S", "L40S"),
         ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"),
         ("NVIDIA GeForce RTX 3090", "GeForce RTX 3090"),
+        ("NVIDIA GeForce RTX 4080", "GeForce RTX 4080"),
         ("NVIDIA GeForce RTX 4090", "GeForce RTX 4090"),
+        ("NVIDIA GeForce RTX 5080", "GeForce RTX 5080"),
         ("NVIDIA GeForce RTX 5090", "GeForce RTX 5090"),
         ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "RTX PRO 6000 Blackwell"),
     ],
@@ -67,7 +73,14 @@ def test_a_device_is_found_by_the_name_it_gives_itself(identity: str, title: str
 
 @pytest.mark.parametrize(
     "identity",
-    ["NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GeForce RTX 4090 D", "NVIDIA GeForce RTX 3090 Ti", "NVIDIA H20", ""],
+    [
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 4080 SUPER",
+        "NVIDIA GeForce RTX 4090 D",
+        "NVIDIA GeForce RTX 3090 Ti",
+        "NVIDIA H20",
+        "",
+    ],
 )
 def test_another_device_of_a_like_name_is_not_taken_for_it(identity: str) -> None:
     assert known_roof(identity) is None
