@@ -18,7 +18,7 @@ from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
 from pytest_thor.report.figures import shown_interval, shown_run_time
 from pytest_thor.report.notes import notes_of
 from pytest_thor.report.published_figure import Published
-from pytest_thor.report.quants import quant_sheets
+from pytest_thor.report.quant_sheets import quant_sheets
 from pytest_thor.report.ranking import WORDS, sign, wants_attention, word, worst_first
 from pytest_thor.report.saturation import sweeps_of
 from pytest_thor.report.sheets import Sheet, add_sheet
@@ -37,6 +37,7 @@ _NAMES = 5
 _NAME_CHARS = 100
 _REASONS = 1_000
 _IDS = 500
+_QUANTS_SAID = "Each figure beside that of the reference quant; in brackets the 90 % interval of the ratio.\n\n"
 _NOTES = 20
 _NOTE_CHARS = 2_000
 
@@ -52,8 +53,8 @@ def markdown(document: ReportDocument, *, limit_bytes: int | None = None, publis
     budget = _begun(document, limit_bytes)
     cells = worst_first(document.cells)
     _overview(budget, [record for record in cells if wants_attention(record)])
-    _tables(budget, "Quants side by side", ((sheet, "") for sheet in quant_sheets(document)))
-    _tables(budget, "Sweeps", ((sweep_sheet(sweep), sweep.reason) for sweep in sweeps_of(document.cells)))
+    _tables(budget, "Quants side by side", _QUANTS_SAID, ((sheet, "") for sheet in quant_sheets(document)))
+    _tables(budget, "Sweeps", "", ((sweep_sheet(sweep), sweep.reason) for sweep in sweeps_of(document.cells)))
     beside = published or {}
     left_out = sum(
         _group(budget, said, list(group), folded=not loud, several_matrices=len(document.matrix) > 1, published=beside)
@@ -145,11 +146,11 @@ def _overview(budget: Budget, cells: Sequence[CellRecord], *, most: int | None =
     budget.add("\n" + (f"… and {counted(left_out, 'cell')} more.\n\n" if left_out else ""))
 
 
-def _tables(budget: Budget, title: str, sheets: Iterable[tuple[Sheet, str]]) -> None:
+def _tables(budget: Budget, title: str, said: str, sheets: Iterable[tuple[Sheet, str]]) -> None:
     """Add tables with a sentence below each, folded; they take at most a quarter of what is left."""
     found = list(sheets)
     reserve = 0 if budget.left_bytes is None else budget.left_bytes * 3 // 4
-    if not found or not budget.add(f"<details><summary>{title}</summary>\n\n", reserve_bytes=reserve):
+    if not found or not budget.add(f"<details><summary>{title}</summary>\n\n{said}", reserve_bytes=reserve):
         return
     left_out = 0
     for sheet, sentence in found:

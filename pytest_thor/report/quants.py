@@ -1,4 +1,4 @@
-"""The quants of one model side by side: each figure as a share of the same figure under a reference quant.
+"""The quants of one model beside one another: each figure as a share of the same figure under a reference quant.
 
 Nothing is judged here. The ratio's interval is made of those of both figures, which the report has (MOVER, Zou and
 Donner 2008, on logarithms); both were measured in one run, so that it is rather too wide than too narrow.
@@ -7,19 +7,13 @@ Donner 2008, on logarithms); both were measured in one run, so that it is rather
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pytest_thor.measurement import GATED
 from pytest_thor.report.document import CellRecord, MetricRecord, ReportDocument
-from pytest_thor.report.figures import shown_quantity
-from pytest_thor.report.ranking import judged, sign
-from pytest_thor.report.sheets import Column, Sheet
-from pytest_thor.units import format_bytes, format_percent, format_significant
+from pytest_thor.units import format_percent
 
-_ABREAST = 4
-_ALSO = ("energy_j_per_token",)
-_HELD_AGAINST_ONE = frozenset({"kl_divergence"})
+HELD_AGAINST_ONE = frozenset({"kl_divergence"})
 """Metrics that tell how far a quant is from another one: they are no share of anything."""
 
 
@@ -32,26 +26,46 @@ class Share:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def told(self) -> str:
+        """The share as people read it: ``72.3 % (71.9 to 72.7)``."""
+        ratio = format_percent(self.ratio)
+        if self.low is None or self.high is None:
+            return ratio
+        low, high = (format_percent(bound).removesuffix(" %") for bound in (self.low, self.high))
+        return f"{ratio} ({low} to {high})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    """One model on one device: its cells by backend and workload, then by quant."""
+class Workload:
+    """What one backend measured of one model under one workload, by quant; at least two of them were measured."""
 
-    title: str
-    columns: Mapping[tuple[str, str], Mapping[str, CellRecord]]
+    matrix: str
+    model: str
+    device: str
+    backend: str
+    name: str
+    kind: str
+    quants: dict[str, CellRecord] = field(default_factory=dict)
 
 
-def widest(records: Sequence[CellRecord]) -> CellRecord | None:
-    """Return the record whose quant has the most bits per weight, the first of equals; None where not all tell.
-
-    Where a report does not have the bits of all of them, the sizes of the files decide.
-    """
-    keys: tuple[Callable[[CellRecord], float | None], ...] = (bits_of, _size_bytes)
-    for key in keys:
-        known = [(width, record) for record in records if (width := key(record)) is not None]
-        if known and len(known) == len(records):
-            return max(known, key=lambda item: item[0])[1]
-    return None
+def workloads_of(document: ReportDocument) -> list[Workload]:
+    """Return every workload that several quants of a model were measured under, in the order of the report."""
+    found: dict[tuple[str, ...], Workload] = {}
+    for record in document.cells:
+        key = (record.matrix, record.model, record.device, record.backend, record.workload)
+        workload = found.get(key)
+        if workload is None:
+            workload = found[key] = Workload(
+                matrix=record.matrix,
+                model=record.model,
+                device=record.device,
+                backend=record.backend,
+                name=record.workload,
+                kind=record.kind,
+            )
+        workload.quants.setdefault(record.quant, record)
+    return [each for each in found.values() if sum(map(is_measured, each.quants.values())) > 1]
 
 
 def shares_of(document: ReportDocument) -> dict[tuple[str, str, str], dict[str, Share]]:
@@ -61,49 +75,41 @@ def shares_of(document: ReportDocument) -> dict[tuple[str, str, str], dict[str, 
     another shard, on a machine in another state), has none.
     """
     found: dict[tuple[str, str, str], dict[str, Share]] = {}
-    for group in _groups(document):
-        for by_quant in group.columns.values():
-            reference = _reference(by_quant, document.reference_quant)
-            for record in by_quant.values():
-                if reference is None or record is reference:
-                    continue
-                shares = {
-                    name: share
-                    for name in record.metrics
-                    if name not in _HELD_AGAINST_ONE and (share := _share(record, reference, name))
-                }
-                if shares:
-                    found[record.matrix, record.id, record.device] = shares
+    for workload in workloads_of(document):
+        reference = reference_of(workload.quants, document.reference_quant)
+        for record in workload.quants.values():
+            if reference is None or record is reference:
+                continue
+            shares = {name: share for name in record.metrics if (share := share_of(record, reference, name))}
+            if shares:
+                found[record.matrix, record.id, record.device] = shares
     return found
 
 
-def quant_sheets(document: ReportDocument) -> list[Sheet]:
-    """Return tables with a row per quant, the widest first; models with one quant only have none."""
-    return [sheet for group in _groups(document) for sheet in _sheets(group, document.reference_quant)]
-
-
-def _groups(document: ReportDocument) -> Iterator[_Group]:
-    found: dict[tuple[str, str, str], dict[tuple[str, str], dict[str, CellRecord]]] = {}
-    for record in document.cells:
-        columns = found.setdefault((record.model, record.matrix, record.device), {})
-        columns.setdefault((record.backend, record.workload), {}).setdefault(record.quant, record)
-    several = [len({key[place] for key in found}) > 1 for place in range(3)]
-    for key, columns in found.items():
-        kept = {place: by_quant for place, by_quant in columns.items() if sum(map(_is_measured, by_quant.values())) > 1}
-        if kept:
-            words = [word for place, word in enumerate(key) if place == 0 or several[place]]
-            yield _Group(title=" · ".join(words), columns=kept)
-
-
-def _reference(by_quant: Mapping[str, CellRecord], wanted: str | None) -> CellRecord | None:
-    believed = [record for record in by_quant.values() if _is_believed(record)]
+def reference_of(quants: Mapping[str, CellRecord], wanted: str | None) -> CellRecord | None:
+    """Return what the others are told as a share of: the quant that is wanted, else the widest; if it is believed."""
+    believed = [record for record in quants.values() if is_believed(record)]
     if wanted is None:
         return widest(believed)
     return next((record for record in believed if record.quant.casefold() == wanted.casefold()), None)
 
 
-def _share(record: CellRecord, reference: CellRecord, name: str) -> Share | None:
-    if not _is_believed(record) or _conditions(record) != _conditions(reference):
+def widest(records: Sequence[CellRecord]) -> CellRecord | None:
+    """Return the record whose quant has the most bits per weight, the first of equals; None where not all tell.
+
+    Where a report does not have the bits of all of them, the sizes of the files decide.
+    """
+    keys: tuple[Callable[[CellRecord], float | None], ...] = (bits_of, size_bytes_of)
+    for key in keys:
+        known = [(width, record) for record in records if (width := key(record)) is not None]
+        if known and len(known) == len(records):
+            return max(known, key=lambda item: item[0])[1]
+    return None
+
+
+def share_of(record: CellRecord, reference: CellRecord, name: str) -> Share | None:
+    """Return one metric's share, None where it has none."""
+    if name in HELD_AGAINST_ONE or not is_believed(record) or _conditions(record) != _conditions(reference):
         return None
     ours, theirs = record.metrics.get(name), reference.metrics.get(name)
     if ours is None or theirs is None or ours.unit != theirs.unit:
@@ -136,90 +142,13 @@ def _exp(logarithm: float) -> float:
     return math.exp(min(logarithm, 700.0))
 
 
-def _sheets(group: _Group, wanted: str | None) -> Iterator[Sheet]:
-    places = [(place, name) for place, by_quant in group.columns.items() for name in _metrics(by_quant.values())]
-    quants = _ordered(group)
-    backends = len({backend for backend, _ in group.columns}) > 1
-    for start in range(0, len(places), _ABREAST):
-        yield _sheet(group, places[start : start + _ABREAST], quants, wanted, backends=backends)
-
-
-def _sheet(
-    group: _Group,
-    places: Sequence[tuple[tuple[str, str], str]],
-    quants: Mapping[str, CellRecord],
-    wanted: str | None,
-    *,
-    backends: bool,
-) -> Sheet:
-    references = {place: _reference(group.columns[place], wanted) for place, _ in places}
-    heads = [Column(title="quant"), Column(title="size", right=True), Column(title="bits", right=True)]
-    for place, name in places:
-        reference = references[place]
-        head = " ".join([*place[0 if backends else 1 :], name])
-        heads.append(Column(title=head, right=True))
-        if name not in _HELD_AGAINST_ONE:
-            heads.append(Column(title=f"% of {reference.quant}" if reference else "", right=True))
-    rows = []
-    for quant, known in quants.items():
-        size, bits = _size_bytes(known), bits_of(known)
-        texts = [quant, "" if size is None else format_bytes(size), "" if bits is None else format_significant(bits, 3)]
-        for place, name in places:
-            pair = _pair(group.columns[place].get(quant), references[place], name)
-            texts += pair[:1] if name in _HELD_AGAINST_ONE else pair
-        rows.append(tuple(texts))
-    return Sheet(title=group.title, columns=tuple(heads), rows=tuple(rows))
-
-
-def _pair(record: CellRecord | None, reference: CellRecord | None, name: str) -> tuple[str, str]:
-    metric = None if record is None else record.metrics.get(name)
-    if record is None or metric is None:
-        return "", ""
-    value = shown_quantity(metric.value, metric.unit)
-    if not _is_believed(record) or metric.verdict == "invalid":
-        return value, f"{sign('invalid')} invalid"
-    if record is reference:
-        return value, "100 %" if value else ""
-    share = None if reference is None else _share(record, reference, name)
-    return value, "" if share is None else shown_share_of(share)
-
-
-def shown_share_of(share: Share) -> str:
-    """Return a share with its interval: ``72.3 % (71.9 to 72.7)``."""
-    told = format_percent(share.ratio)
-    if share.low is None or share.high is None:
-        return told
-    low, high = (format_percent(bound).removesuffix(" %") for bound in (share.low, share.high))
-    return f"{told} ({low} to {high})"
-
-
-def _metrics(records: Iterable[CellRecord]) -> list[str]:
-    """Return what is told of a workload: what gates its kind, else what was judged, and energy where it is known."""
-    names: dict[str, None] = {}
-    for record in records:
-        gated = GATED.get(record.kind) or tuple(judged(record))
-        names.update(dict.fromkeys(name for name in (*gated, *_ALSO) if name in record.metrics))
-    return sorted(names, key=lambda name: name in _ALSO)
-
-
-def _ordered(group: _Group) -> dict[str, CellRecord]:
-    """Return one record per quant, the widest first where all are known, else as they came."""
-    found: dict[str, CellRecord] = {}
-    for by_quant in group.columns.values():
-        for quant, record in by_quant.items():
-            if quant not in found or _size_bytes(found[quant]) is None:
-                found[quant] = record
-    widths = {quant: bits_of(record) for quant, record in found.items()}
-    if None in widths.values():
-        return found
-    return dict(sorted(found.items(), key=lambda item: -(widths[item[0]] or 0.0)))
-
-
-def _is_measured(record: CellRecord) -> bool:
+def is_measured(record: CellRecord) -> bool:
+    """Tell whether a cell has figures, to be believed or not."""
     return record.verdict is not None
 
 
-def _is_believed(record: CellRecord) -> bool:
+def is_believed(record: CellRecord) -> bool:
+    """Tell whether a cell has figures that can be what they claim."""
     return record.verdict not in {None, "invalid"}
 
 
@@ -239,6 +168,7 @@ def bits_of(record: CellRecord) -> float | None:
     return 8 * artifact.tensor_bytes / artifact.parameters
 
 
-def _size_bytes(record: CellRecord) -> float | None:
+def size_bytes_of(record: CellRecord) -> float | None:
+    """Return the size of a cell's weights, where that is not known the size of its files."""
     artifact = record.artifact
     return None if artifact is None else artifact.tensor_bytes or artifact.size_bytes

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_thor.report.document import ReportDocument
-from pytest_thor.report.quants import quant_sheets
+from pytest_thor.report.quant_sheets import quant_sheets
 from pytest_thor.report.saturation import Sweep
 from pytest_thor.report.sheets import Sheet
 from pytest_thor.report.sweep_sheets import sweep_sheet
