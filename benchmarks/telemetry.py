@@ -5,7 +5,7 @@
 Each pair is one launch of each, in an order that turns round from pair to pair, so that a machine that warms up or
 cools down cancels. The change is that of the pairs' log ratios, with its 95 % interval (Student's t); the targets are
 less than 1 % for pp and tg, met where the whole interval is within it, and less than 1 % of one core for the sampler's
-thread. Where the interval is wider than that, the table says how many pairs would probably do. Launches are short, since
+thread. Where the interval is wider than that, the table says how many pairs would probably do. Launches are short:
 it is they that differ, and not the repetitions of one. Readings per second are those of the source that is read most
 often: one that is dear to read is read less. Run it on a machine that is otherwise at rest: 40 pairs of a 0.6B model on
 two cores take about ten minutes.
