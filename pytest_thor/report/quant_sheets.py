@@ -18,7 +18,7 @@ from pytest_thor.report.quants import (
     size_bytes_of,
     workloads_of,
 )
-from pytest_thor.report.ranking import judged, sign
+from pytest_thor.report.ranking import judged
 from pytest_thor.report.sheets import Column, Sheet
 from pytest_thor.units import format_bytes, format_significant
 
@@ -128,7 +128,7 @@ def _pair(record: CellRecord | None, reference: CellRecord | None, name: str) ->
         return "", ""
     value = shown_quantity(metric.value, metric.unit)
     if not is_believed(record) or metric.verdict == "invalid":
-        return value, f"{sign('invalid')} invalid"
+        return value, "invalid"
     if record is reference:
         return value, "100 %" if value else ""
     share = None if reference is None else share_of(record, reference, name)

@@ -21,6 +21,8 @@ from pytest_thor.report.published_figure import PublishedFigure
 from tests.unit.report.chromium import NAMES, Browser, Page, browser, chromium, open_page
 from tests.unit.report.made_runs import made_run
 from tests.unit.report.report_documents import cell, document, failed, hostile, judged, launch, regressed
+from tests.unit.report.test_quant_shares import quant
+from tests.unit.report.test_saturation import KNEE, LOADS, point
 
 EXECUTABLE = chromium()
 pytestmark = pytest.mark.skipif(
@@ -116,6 +118,43 @@ def test_there_is_a_picture_for_everything_that_has_data(opened: Opened, made: P
         *("Efficiency", "History"),
     ]
     assert page.run("document.querySelectorAll('[data-picture=History] svg').length") == 6
+
+
+def test_quants_and_sweeps_stand_in_tables_and_in_the_pictures(opened: Opened) -> None:
+    quants = [quant("Q4_K_M", 60.0), quant("F16", 20.0)]
+    loads = [point(load, tps) for load, tps in zip(LOADS, KNEE, strict=True)]
+    page = opened(document(*quants, *loads))
+
+    assert page.run("[...document.querySelectorAll('.sheet summary')].map((each) => each.textContent)") == [
+        "qwen3-8b · llama.cpp",
+        "qwen3-8b · Q4_K_M · llama.cpp · load",
+    ]
+    assert page.run("[...document.querySelectorAll('.sheet')].every((each) => each.open)")
+    search(page, "tg128")
+    assert sorted(column(page, "of F16")) == ["", "300.0 %"]
+    page.run("document.querySelector('[type=reset]').click()")
+    ring = 'document.querySelectorAll(\'[data-picture="Throughput against concurrency"] circle[r="8"]\').length'
+    page.wait_until(f"{ring} === 1")
+
+
+def test_of_several_published_figures_the_one_of_this_device_stands_in_the_table_and_else_none(opened: Opened) -> None:
+    def figure(value: float, **fields: Any) -> PublishedFigure:
+        return PublishedFigure(metric="tg_tps", value=value, unit="tok/s", source="guide.md:1", **fields)
+
+    report = document(cell("tg1"), cell("tg2"), cell("tg3"), cell("tg4"))
+    beside = [
+        [figure(30.0), figure(31.0, same_device=True)],
+        [figure(30.0), figure(32.0)],
+        [figure(9000.0, doubt="too fast"), figure(33.0)],
+        [figure(9000.0, doubt="too fast")],
+    ]
+    places = [(record.matrix, record.id) for record in report.cells]
+    page = opened(render(report, published=dict(zip(places, beside, strict=True))))
+
+    assert column(page, "published") == ["31.00 tok/s", "", "33.00 tok/s", ""]
+    page.run("document.querySelectorAll('#cells tr.cell')[3].click()")
+    page.wait_until("document.querySelector('.detail li.published')")
+    assert "it cannot be true" in page.run("document.querySelector('.detail li.published').textContent")
 
 
 def test_there_is_no_picture_of_what_was_not_measured(opened: Opened) -> None:

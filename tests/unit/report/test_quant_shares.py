@@ -82,7 +82,7 @@ def test_an_invalid_figure_is_no_reference_and_has_no_share() -> None:
     assert shares(doubted) == {"Q4_K_M": ("Q8_0", pytest.approx(60 / 36))}
     [sheet] = quant_sheets(doubted)
     assert [row[0] for row in sheet.rows] == ["F16", "Q8_0", "Q4_K_M"]
-    assert sheet.rows[0][-2:] == ("20.00 tok/s", "🟣 invalid")
+    assert sheet.rows[0][-2:] == ("20.00 tok/s", "invalid")
 
 
 def test_what_was_measured_under_other_conditions_has_no_share() -> None:

@@ -22,7 +22,7 @@ const table = (() => {
     { label: "change", sort: figure("change"), show: percent("change", true), number: true },
     { label: "against the threshold", rest: true, sort: (cell) => harm(deciding(cell)), show: (cell) => strip(deciding(cell)) },
     { label: "of the limit", rest: true, sort: figure("efficiency"), show: percent("efficiency"), number: true },
-    ...(references.length ? [{ label: references.length === 1 ? `of ${clipped(references[0], 20)}` : "of the reference", sort: (cell) => cell.share?.ratio ?? null, number: true, rest: true, show: (cell) => (cell.share ? make("span", { title: `${shareText(cell.share)} of ${cell.share.reference}` }, units.percent(cell.share.ratio)) : "") }] : []),
+    ...(references.length ? [{ label: references.length === 1 ? `of ${clipped(references[0], 20)}` : "of ref. quant", sort: (cell) => cell.share?.ratio ?? null, number: true, rest: true, show: (cell) => (cell.share ? make("span", { title: `${shareText(cell.share)} of ${cell.share.reference}` }, units.percent(cell.share.ratio)) : "") }] : []),
     ...(cells.some(published) ? [{ label: "published", sort: (cell) => published(cell)?.value ?? null, number: true, show: (cell) => { const found = published(cell); return found ? make("span", { class: "published", title: publishedText(found) }, units.figure(found.value, found.unit)) : ""; } }] : []),
     { label: "size", rest: true, sort: (cell) => cell.size_bytes, show: (cell) => (cell.size_bytes ? units.bytes(cell.size_bytes) : ""), number: true },
   ];
