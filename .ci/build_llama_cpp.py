@@ -1,7 +1,8 @@
 """Build llama.cpp with its tools from the source package of llama-cpp-python, once, and print the wheel's path.
 
 The wheel holds the Python bindings and llama-bench, llama-server, llama-quantize and their kin. It is kept
-outside the clone, under a key of everything that shapes it: version, flags, compiler and processor.
+outside the clone, under a key of everything that shapes it: version, flags, compiler and processor. Beside it lies
+llama.cpp's own compare-llama-bench.py, which a test reads our exports with.
 
     python3 .ci/build_llama_cpp.py [--cuda-arch 110] [--version 0.3.36]
     python3 .ci/build_llama_cpp.py [--cuda-arch 110] [--version 0.3.36] --folder    # where the wheel is, or will be
@@ -19,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -32,6 +34,7 @@ FLAGS = (
     "-DLLAMA_USE_PREBUILT_UI=OFF",  # else the build downloads a web page's files
     "-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib",  # the programs find their libraries wherever the wheel is installed
 )
+SCRIPT = "vendor/llama.cpp/scripts/compare-llama-bench.py"
 RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
@@ -65,6 +68,11 @@ def main() -> int:
         wheel = build(folder, release, flags, environment)
     if wheel is None:
         return 1
+    if not (folder / Path(SCRIPT).name).is_file():  # a wheel that an earlier version of this file built
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            source = download(Path(temporary), release, environment)
+            if source is None or not keep_script(source, folder):
+                print(f"{Path(SCRIPT).name} is not to be had; the test that needs it is skipped.", file=sys.stderr)
     print(wheel)
     return 0
 
@@ -124,8 +132,12 @@ def build(folder: Path, release: str, flags: list[str], environment: dict[str, s
     print(f"Building llama.cpp (llama-cpp-python {release}); this takes minutes, and only once.", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         target = Path(temporary) / "wheel"
+        source = download(Path(temporary), release, environment)
+        if source is None:
+            print(f"The source of llama-cpp-python {release} could not be downloaded.", file=sys.stderr)
+            return None
         command = [sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--no-cache-dir"]
-        command += ["--no-binary", "llama-cpp-python", "--wheel-dir", str(target), f"llama-cpp-python=={release}"]
+        command += ["--wheel-dir", str(target), str(source)]
         arguments = " ".join([*flags, os.environ.get("CMAKE_ARGS", "")]).strip()
         process = subprocess.Popen(
             command,
@@ -139,9 +151,29 @@ def build(folder: Path, release: str, flags: list[str], environment: dict[str, s
         if process.wait() != 0:
             print("The build failed; the end of its log:\n", *tail, sep="", file=sys.stderr)
             return None
+        keep_script(source, target)
         if not folder.exists():  # another build may have come first
             target.rename(folder)
     return next(folder.glob("*.whl"))
+
+
+def download(folder: Path, release: str, environment: dict[str, str]) -> Path | None:
+    """Return the source package of llama-cpp-python, brought into a folder by pip; None where pip cannot."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-binary", "llama-cpp-python", "--dest", str(folder), f"llama-cpp-python=={release}"]
+    done = subprocess.run(command, stdout=sys.stderr, env=environment, check=False)
+    return next(folder.glob("llama_cpp_python-*.tar.gz"), None) if done.returncode == 0 else None
+
+
+def keep_script(source: Path, folder: Path) -> bool:
+    """Put compare-llama-bench.py out of a source package into a folder; tell whether it was there."""
+    with tarfile.open(source) as package:
+        found = next((member for member in package if member.name.endswith(f"/{SCRIPT}")), None)
+        file = None if found is None else package.extractfile(found)
+        if file is None:
+            return False
+        (folder / Path(SCRIPT).name).write_bytes(file.read())
+    return True
 
 
 def show_progress(process: subprocess.Popen[str]) -> deque[str]:

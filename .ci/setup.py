@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,10 @@ def main() -> int:
     for step in steps:
         if run([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step]) != 0:
             return fail(f"pip could not install {' '.join(step)}.")
+    script = Path(wheel).with_name("compare-llama-bench.py")
+    if script.is_file():
+        (VENV / "share" / "llama.cpp").mkdir(parents=True, exist_ok=True)
+        shutil.copy(script, VENV / "share" / "llama.cpp")
     STAMP.write_text(wanted, encoding="utf-8")
     return 0
 

@@ -99,7 +99,8 @@ def _extra(record: CellRecord, metric: MetricRecord) -> str:
     verdict = metric.verdict or "not judged"
     builds = sorted({launch.engine.version or launch.engine.commit or "" for launch in record.launches} - {""})
     lines = [verdict, f"{record.engine} {', '.join(builds)}".strip(), f"on {record.device}"]
-    return "\n".join([*lines, f"{len(record.launches)} launches"])
+    launches = len(record.launches)
+    return "\n".join([*lines, f"{launches} launch" if launches == 1 else f"{launches} launches"])
 
 
 def _json(content: Any) -> str:  # noqa: ANN401 - JSON of any shape

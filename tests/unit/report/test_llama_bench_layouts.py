@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ JOINED_ON = (
     *("n_gen", "n_depth", "fit_target", "fit_min_ctx"),
 )
 """What compare-llama-bench.py requires to be equal, with SQL's idea of equal."""
+OTHERS_SCRIPT = Path(os.environ.get("THOR_COMPARE_LLAMA_BENCH", f"{sys.prefix}/share/llama.cpp/compare-llama-bench.py"))
 
 
 def stored(report: ReportDocument, folder: Path, name: str = "llama-bench.sqlite") -> sqlite3.Connection:
@@ -162,17 +164,19 @@ def test_two_builds_join_where_every_setting_is_equal_also_one_that_neither_repo
     assert rows.fetchall() == [(20.0, 40.0)]
 
 
-@pytest.mark.skipif("THOR_COMPARE_LLAMA_BENCH" not in os.environ, reason="names llama.cpp's compare-llama-bench.py")
+@pytest.mark.skipif(
+    not OTHERS_SCRIPT.is_file() or not all(map(find_spec, ("git", "tabulate"))),
+    reason="needs llama.cpp's compare-llama-bench.py, which `make` puts into .venv (or THOR_COMPARE_LLAMA_BENCH=PATH)",
+)
 def test_llama_cpps_own_script_reads_it(tmp_path: Path) -> None:
     other = ENGINE.model_copy(update={"commit": "1234567"})
     evidence = {**EVIDENCE, "build_commit": "1234567"}
     reference = [launch({"tg_tps": [20.0]}, engine=other, evidence=evidence)]
     stored(document(cell(reference_launches=reference)), tmp_path).close()
-    interpreter = os.environ.get("THOR_COMPARE_PYTHON", sys.executable)  # it needs GitPython and tabulate
 
     done = subprocess.run(
         [
-            *(interpreter, os.environ["THOR_COMPARE_LLAMA_BENCH"], "-b", "1234567", "-c", "abcdef0"),
+            *(sys.executable, str(OTHERS_SCRIPT), "-b", "1234567", "-c", "abcdef0"),
             *("-i", "llama-bench.sqlite"),
         ],
         cwd=tmp_path,

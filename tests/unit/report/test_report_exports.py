@@ -40,7 +40,7 @@ ACTION_ENTRIES = {  # what github-action-benchmark's BenchmarkResult is
             "name": {"type": "string", "minLength": 1},
             "value": {"type": "number"},
             "unit": {"type": "string"},
-            "range": {"type": "string", "pattern": r"^± ?\d.+$"},
+            "range": {"type": "string", "pattern": r"^± \d+(\.\d+)?(e[-+]?\d+)?$"},  # what JavaScript's Number takes
             "extra": {"type": "string"},
         },
     },
