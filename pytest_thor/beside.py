@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pytest_thor.cell import Cell
 from pytest_thor.host.nvml import Library, close_library, open_library
 from pytest_thor.host.telemetry import Sampler, local_sources
-from pytest_thor.judge.conditions import DEFAULT_LIMITS, Condition, ConditionLimits, conditions, gathered
+from pytest_thor.judge.conditions import DEFAULT_LIMITS, Condition, ConditionLimits, conditions, gathered, served
 from pytest_thor.measurement import Launch
 
 Watched: TypeAlias = Callable[[Cell, Launch], Launch]
@@ -39,7 +39,10 @@ class Beside:
         """Return what speaks against a cell's launches, each once, the invalid first."""
         return gathered(
             [
-                conditions(launch.telemetry, cpus=self._cpus, limits=self._limits, settings=self._settings)
+                (
+                    *conditions(launch.telemetry, cpus=self._cpus, limits=self._limits, settings=self._settings),
+                    *served(launch.evidence),
+                )
                 for launch in launches
                 if launch.telemetry is not None
             ]

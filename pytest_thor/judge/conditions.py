@@ -75,6 +75,24 @@ def conditions(
     return tuple(sorted(found, key=lambda condition: condition.rule != "invalid"))
 
 
+def served(evidence: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """Return what there is to say of one launch's server, from its evidence; nothing of an engine without one.
+
+    What spoils its figures is among the launch's own doubts; this is what a reader should know beside that.
+    """
+    found = []
+    restarts = (evidence.get("server") or {}).get("restarts") or ()
+    if restarts:
+        sentence = f"the server was started again before this load, because in an earlier one {restarts[-1]}"
+        found.append(Condition(name="restarted", rule="advice", sentence=sentence, amount=len(restarts)))
+    delivery = evidence.get("held_back") or {}
+    held, of = delivery.get("held") or 0, delivery.get("of") or 0
+    if held:
+        sentence = f"{held} of {of} answers were held back and then came nearly at once"
+        found.append(Condition(name="held back", rule="advice", sentence=sentence, amount=held / of))
+    return tuple(found)
+
+
 def gathered(launches: Sequence[Iterable[Condition]]) -> tuple[Condition, ...]:
     """Return one condition of each name over all launches of a cell: the worst, and in how many it was."""
     by_name: dict[str, list[Condition]] = {}

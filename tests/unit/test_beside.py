@@ -74,3 +74,13 @@ def test_the_tokens_of_the_timed_part(
     launch = replace(LAUNCH, samples=samples, evidence=evidence)
 
     assert tokens_timed(cell(kind, n_prompt=64, n_gen=8), launch) == tokens
+
+
+def test_a_server_that_was_started_again_is_told_beside_what_the_machine_did() -> None:
+    restarted = {"server": {"restarts": ["llama-server aborted (SIGABRT)"]}}
+    launches = [replace(LAUNCH, telemetry={}, evidence=restarted), replace(LAUNCH, telemetry={})]
+
+    [found] = Beside(cpus=2).conditions(launches)
+
+    assert found.rule == "advice"
+    assert found.sentence.endswith("in an earlier one llama-server aborted (SIGABRT) (in 1 of 2 launches)")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_thor.judge.conditions import Condition, ConditionLimits, conditions, gathered
+from pytest_thor.judge.conditions import Condition, ConditionLimits, conditions, gathered, served
 
 QUIET: dict[str, Any] = {
     "duration_s": 20.0,
@@ -135,6 +135,23 @@ def test_more_of_the_same_is_never_told_less(less: float, more: float) -> None:
 
     order = {(): 0, ("advice",): 1, ("invalid",): 2}
     assert order[tuple(rules[0])] <= order[tuple(rules[1])]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sentences"),
+    [
+        ({}, []),
+        ({"n_threads": 2}, []),
+        ({"server": {"load_s": 1.0, "restarts": []}, "held_back": {"held": 0, "of": 10}}, []),
+        (
+            {"server": {"restarts": ["llama-server aborted (SIGABRT)"]}},
+            ["the server was started again before this load, because in an earlier one llama-server aborted (SIGABRT)"],
+        ),
+        ({"held_back": {"held": 2, "of": 10}}, ["2 of 10 answers were held back and then came nearly at once"]),
+    ],
+)
+def test_what_befell_a_server_is_told(evidence: dict[str, Any], sentences: list[str]) -> None:
+    assert [(one.rule, one.sentence) for one in served(evidence)] == [("advice", sentence) for sentence in sentences]
 
 
 def test_of_several_launches_the_worst_is_told_once() -> None:
