@@ -156,6 +156,18 @@ _DOWN: _Rules = {
     "Q4_0": (_Rule(lambda place: place.imatrix and _first_eighth(place), "Q4_1"),),
     "Q5_0": (_Rule(lambda place: place.imatrix and _first_eighth(place), "Q5_1"),),
 }
+_DOWN_OF_PUBLISHER: _Rules = {
+    "Q2_K": (_Rule(_outer_and_every_third, "Q3_K"),),
+    "Q3_K_M": (_Rule(_outer_and_every_third, "Q4_K"),),
+    "Q3_K_L": (_Rule(_outer_and_every_third, "Q5_K"),),
+    "Q4_K_S": (_Rule(_outer_and_every_third, "Q5_K"),),
+    "Q4_0": (_Rule(_outer_and_every_third, "Q4_1"),),
+    "IQ3_XXS": (_Rule(_outer_and_every_third, "IQ3_S"),),
+    "IQ2_M": (_Rule(_outer_and_every_third, "IQ3_XXS"),),
+    **dict.fromkeys(("IQ2_S", "IQ2_XS", "IQ2_XXS"), ()),
+}
+"""Where the publisher of the 30B-A3B document mixes the experts otherwise: the wider type for half of the layers."""
+
 _GATES: _Rules = {"IQ3_XS": (_Rule(_middle, "IQ3_XXS"),)}
 _RULES: Mapping[str, _Rules] = {
     "attn_v": _VALUES,
@@ -182,12 +194,20 @@ class MixedTensor(NamedTuple):
 
 
 def mixture(
-    shape: Architecture, quant: str, *, imatrix: bool = False, table_type: str | None = None
+    shape: Architecture,
+    quant: str,
+    *,
+    imatrix: bool = False,
+    table_type: str | None = None,
+    many_as_eight: bool = False,
 ) -> Iterator[MixedTensor]:
     """Yield every tensor of a shape with the type that llama-quantize gives it in a GGUF quant.
 
     ``imatrix`` says that an importance matrix was at hand, which changes the type of a few tensors. ``table_type`` is
-    what the input and output tables are kept in, where that was asked for.
+    what the input and output tables are kept in, where that was asked for. ``many_as_eight`` mixes models of more than
+    eight experts as one publisher does, who proposed it to llama.cpp (pull request 12727): by the rules that hold there
+    for eight, and with the experts' ``ffn_down`` wider in half of the layers. What it proposes is public, what the
+    published files are made with is not: the rules for ``ffn_down`` are those that their sizes leave.
 
     Raises:
         KeyError: the quant is none of :data:`BASE_TYPES`.
@@ -201,7 +221,7 @@ def mixture(
         elif name in {"token_embd.weight", "output.weight"}:
             type_ = table_type or _table(name, quant, base, tied=shape.tied_embeddings)
         else:
-            type_ = _of_layer(name, quant, base, shape, imatrix=imatrix)
+            type_ = _of_layer(name, quant, base, shape, imatrix=imatrix, many_as_eight=many_as_eight)
         yield MixedTensor(name, dimensions, _fitting(type_, dimensions[0]))
 
 
@@ -220,18 +240,20 @@ def _table(name: str, quant: str, base: str, *, tied: bool) -> str:
     return "Q4_K" if quant in {"TQ1_0", "TQ2_0", "Q2_0"} else base
 
 
-def _of_layer(name: str, quant: str, base: str, shape: Architecture, *, imatrix: bool) -> str:
+def _of_layer(name: str, quant: str, base: str, shape: Architecture, *, imatrix: bool, many_as_eight: bool) -> str:
     if quant == "MXFP4":
         return "MXFP4" if "_exps" in name else base
     part = name.removesuffix(".weight").rsplit(".", 1)[-1].removesuffix("_exps")
     match = _LAYER.match(name)
     if part not in _ROLES or match is None:
         return base
+    experts = shape.experts or 1
+    of_publisher = many_as_eight and experts > 8
     place = _Place(
         layer=int(match[1]),
         layers=shape.layers,
         heads_per_key=shape.heads // shape.kv_heads,
-        experts=shape.experts or 1,
+        experts=8 if of_publisher else experts,
         imatrix=imatrix,
     )
     if part == "attn_output":
@@ -239,6 +261,8 @@ def _of_layer(name: str, quant: str, base: str, shape: Architecture, *, imatrix:
             return "Q5_K" if quant in _FIVE_OF_EIGHT else base
         return _ATTENTION_OUTPUTS.get(quant, base)
     rules = _RULES[part].get(quant, ())
+    if of_publisher and part == "ffn_down":
+        rules = _DOWN_OF_PUBLISHER.get(quant, rules)
     found = next((rule.type for rule in rules if rule.when(place)), None)
     if found is None and part in {"attn_v", "attn_k"} and place.experts == 8 and quant not in _SMALL:
         return "Q8_0"

@@ -176,16 +176,19 @@ def known_quant(name: str) -> Quant | None:
     return _FOLDED.get(_OTHER_NAMES.get(folded, folded))
 
 
-def expected_size(shape: Architecture, quant: Quant, *, imatrix: bool = False) -> ExpectedSize:
+def expected_size(
+    shape: Architecture, quant: Quant, *, imatrix: bool = False, many_as_eight: bool = False
+) -> ExpectedSize:
     """Return how large a shape is in a quant, as llama-quantize would make it.
 
-    ``imatrix`` says that an importance matrix was used, which changes the types of a few tensors. An HF checkpoint
-    keeps both tables and the routers in 16 bits.
+    ``imatrix`` says that an importance matrix was used, which changes the types of a few tensors; ``many_as_eight``
+    is as of :func:`~.quant_mixture.mixture`. An HF checkpoint keeps both tables and the routers in 16 bits.
     """
     if quant.mixes_as is None:
         return _checkpoint_size(shape, quant)
     table_type = _TABLE_TYPE if quant.wide_tables else None
-    sizes = [tensor.size_bytes for tensor in mixture(shape, quant.mixes_as, imatrix=imatrix, table_type=table_type)]
+    tensors = mixture(shape, quant.mixes_as, imatrix=imatrix, table_type=table_type, many_as_eight=many_as_eight)
+    sizes = [tensor.size_bytes for tensor in tensors]
     padded = sum(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)
     return ExpectedSize(
         tensor_bytes=sum(sizes),
