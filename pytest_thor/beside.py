@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from pytest_thor.cell import Cell
 from pytest_thor.host.nvml import Library, close_library, open_library
+from pytest_thor.host.part import Part
 from pytest_thor.host.telemetry import Sampler, local_sources
 from pytest_thor.judge.conditions import DEFAULT_LIMITS, Condition, ConditionLimits, conditions, gathered, served
 from pytest_thor.measurement import Launch
@@ -18,10 +19,14 @@ Watched: TypeAlias = Callable[[Cell, Launch], Launch]
 
 
 class Beside:
-    """Watches the machine of one session; NVML is opened with the first launch and closed with ``close``."""
+    """Watches the machine of one session; NVML is opened with the first launch and closed with ``close``.
 
-    def __init__(self, *, cpus: int, limits: ConditionLimits = DEFAULT_LIMITS) -> None:
+    ``cpus`` is how many the session may use, ``part`` the part of the machine that it measures on.
+    """
+
+    def __init__(self, *, cpus: int, limits: ConditionLimits = DEFAULT_LIMITS, part: Part | None = None) -> None:
         self._cpus = cpus
+        self._part = part
         self._limits = limits
         self._library: Library | None = None
         self._looked = False
@@ -32,7 +37,8 @@ class Beside:
         """Sample the machine until the end of the block."""
         if not self._looked:
             self._library, self._looked = open_library(), True
-        with Sampler(local_sources(library=self._library), library=self._library) as sampler:
+        sources = local_sources(library=self._library, part=self._part)
+        with Sampler(sources, library=self._library, part=self._part) as sampler:
             yield lambda cell, launch: self._watched(sampler, cell, launch)
 
     def conditions(self, launches: Sequence[Launch]) -> tuple[Condition, ...]:

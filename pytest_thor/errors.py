@@ -10,6 +10,7 @@
     ├── EngineError        an engine cannot measure
     │   ├── EngineMissing      it is not installed, or lacks an option that the matrix asks for
     │   └── EngineFailure      it ran and failed; carries the end of its log
+    ├── DeviceError        a device that was named is not there, or its lock cannot be had
     ├── BaselineError      a stored baseline cannot be read or written
     ├── PublishedError     a published result, or a reference made of some, cannot be read or written
     └── ReportError        the report folder cannot be written
@@ -73,6 +74,10 @@ class EngineFailure(EngineError):  # noqa: N818
     def __init__(self, message: str, *, log_tail: str = "") -> None:
         super().__init__(message)
         self.log_tail = log_tail
+
+
+class DeviceError(ThorError):
+    """A device that was named is not on this machine, or its lock cannot be had."""
 
 
 class BaselineError(ThorError):

@@ -81,6 +81,29 @@ def read(path: Path) -> Mapping[Key, list[Launch]]:
     return launches
 
 
+def launches_by_device(path: Path) -> Mapping[tuple[str, str], Mapping[str, int]]:
+    """Return how many launches a journal has of each cell (matrix, id) on each device; none where it cannot be read."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return found
+    for line in lines:
+        if (entry := _object(line)) is not None:
+            counts = found.setdefault((str(entry.get("matrix")), str(entry.get("cell"))), {})
+            device = str(entry.get("device"))
+            counts[device] = counts.get(device, 0) + 1
+    return found
+
+
+def _object(line: str) -> dict[str, object] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and entry.get("schema") == SCHEMA else None
+
+
 def _entry(line: str) -> tuple[Key, Launch] | None:
     try:
         entry = json.loads(line)

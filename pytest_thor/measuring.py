@@ -14,9 +14,11 @@ from _pytest.runner import runtestprotocol  # as the plugins that run a test aga
 from pytest_thor import collection
 from pytest_thor.acceptance import update_baselines
 from pytest_thor.collection import LoadedMatrix
-from pytest_thor.errors import BaselineError, PublishedError, ReportError
+from pytest_thor.errors import BaselineError, DeviceError, PublishedError, ReportError
 from pytest_thor.files import atomic_write_text, shown
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
+from pytest_thor.host.device import identify
+from pytest_thor.host.part import Part, parse_part, pin
 from pytest_thor.options import Options
 from pytest_thor.published.reference import load_all
 from pytest_thor.published_beside import published_beside
@@ -24,6 +26,7 @@ from pytest_thor.report import document
 from pytest_thor.report.junit import properties
 from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
+from pytest_thor.seat import ASSIGNED
 from pytest_thor.session import Session
 from pytest_thor.setup import Policy, Setup
 from pytest_thor.terminal import Terminal
@@ -48,6 +51,7 @@ class Measuring:
         self._is_worker = hasattr(config, "workerinput")
         self._results = Results()
         self._terminal = Terminal(config, id_width=max((len(cell.id) for cell in self._cells.values()), default=0))
+        self._part = _bound_to(config, chosen)
         self._session = config.stash[SESSION] = Session(self._setup(), self._terminal.show)
         self._stored: list[Path] = []
         self._troubles: list[str] = []
@@ -63,7 +67,7 @@ class Measuring:
             signal.signal(number, _stop)
         if self._is_worker:
             return
-        journal = self._options.report / "journal.jsonl"
+        journal = self._options.journal
         try:
             if not (self._options.resume and journal.exists()):
                 atomic_write_text(journal, "")
@@ -91,9 +95,10 @@ class Measuring:
             policy=Policy(inconclusive=chosen.inconclusive, invalid=chosen.invalid, strict=chosen.strict),
             full_hash=chosen.full_hash,
             means=chosen.means,
-            journal=chosen.report / "journal.jsonl",
+            journal=chosen.journal,
             resume=chosen.resume,
             cache=chosen.cache,
+            part=self._part,
         )
 
     @pytest.hookimpl(tryfirst=True)
@@ -211,6 +216,7 @@ class Measuring:
             self._matrices,
             environment=self._results.environment(relative=self._options.relative, canaries=self._canaries),
             exit_status=int(session.exitstatus),
+            part=self._part,
         )
         document.write(report, self._options.report / "report.json")
         self._report = self._options.report / "report.json"
@@ -241,6 +247,30 @@ class Measuring:
 
 def _last_index(items: Sequence[pytest.Item], wanted: pytest.Item) -> int:
     return next(index for index in range(len(items) - 1, -1, -1) if items[index] is wanted)
+
+
+def _bound_to(config: pytest.Config, chosen: Options) -> Part | None:
+    """Bind this process to the part of the machine that it measures on, and return it; None for all of it.
+
+    Every engine that it starts inherits this. A controller measures nothing, and its workers are told theirs.
+
+    Raises:
+        pytest.UsageError: the part is not on this machine.
+    """
+    if config.pluginmanager.has_plugin("thor-distribution"):
+        return None
+    if hasattr(config, "workerinput"):
+        text = config.workerinput.get(ASSIGNED, "")
+        part = parse_part(text) if text else None
+    else:
+        part = next(iter(chosen.devices), None)
+    if part is not None:
+        try:
+            identify(part=part)
+        except DeviceError as error:
+            raise pytest.UsageError(f"--thor-device {error}") from error
+        config.add_cleanup(pin(part))
+    return part
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

@@ -17,7 +17,7 @@ from pytest_thor.engines.serving_engine import AttachedEngine, ServingEngine
 from pytest_thor.errors import ArtifactMissing, EngineMissing, ReportError, ThorError
 from pytest_thor.fitting import fit_of
 from pytest_thor.host.device import Device, identify
-from pytest_thor.host.lock import exclusive
+from pytest_thor.host.lock import claim_of, exclusive
 from pytest_thor.measure import Group, Reference, Trial
 from pytest_thor.preparation import Prepared, Stored, fingerprint_of, model_facts, prepare, rival_reference, stored_of
 from pytest_thor.progress import Reporter
@@ -67,12 +67,16 @@ class Opening:
 
     @cached_property
     def device(self) -> Device:
-        """The machine."""
-        return identify()
+        """The machine, or the part of it that measures.
+
+        Raises:
+            DeviceError: the part is not there.
+        """
+        return identify(part=self.setup.part)
 
     def alone(self) -> AbstractContextManager[None]:
         """Have the device to oneself."""
-        return exclusive(self.device.slug, on_wait=self.reporter.waits)
+        return exclusive(claim_of(self.device), on_wait=self.reporter.waits)
 
     def engine(self, cell: Cell) -> Engine:
         """Return the engine that measures a cell."""
@@ -121,10 +125,6 @@ class Opening:
             alone=self.alone,
         )
 
-    def open(self, cells: Sequence[Cell]) -> Opened:
-        """Get everything ready for cells that share an engine start: a trial each, or a refusal that says why not."""
-        refused: dict[Cell, Refusal] = {}
-        with refusing(cells, refused):
     def reference(self, cell: Cell) -> ReferenceModel:
         """Find, once, the quant that a cell is held against.
 
@@ -150,6 +150,10 @@ class Opening:
     def _logits(self) -> Path:
         return self.setup.cache / "logits"
 
+    def open(self, cells: Sequence[Cell]) -> Opened:
+        """Get everything ready for cells that share an engine start: a trial each, or a refusal that says why not."""
+        refused: dict[Cell, Refusal] = {}
+        with refusing(cells, refused):
             engine = self.engine(cells[0])
             prepared = self.prepare(cells[0], engine)
             against = program_of(self.setup.against, cells[0])

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 import pytest
 
 from pytest_thor.artifacts.obtain import Means
+from pytest_thor.host.part import Part, overlapping, parse_part
 from pytest_thor.units import parse_duration
 
 UpdateMode: TypeAlias = Literal["missing", "accept"]
@@ -34,6 +35,7 @@ class Options:
     models: tuple[Path, ...]
     engines: Mapping[str, Path]
     against: Mapping[str, Path]
+    devices: tuple[Part, ...]
     baseline: Path | None
     update_baseline: UpdateMode | None
     launches: tuple[int, int]
@@ -52,6 +54,11 @@ class Options:
     list_format: ListFormat | None
     shards: int | None
     cache: Path
+
+    @property
+    def journal(self) -> Path:
+        """Where every finished launch is kept."""
+        return self.report / "journal.jsonl"
 
     def baseline_root(self, matrix: Path) -> Path:
         """Return the baseline store of a matrix: the one asked for, else ``baselines/`` at its project's root."""
@@ -105,6 +112,14 @@ def add_options(parser: pytest.Parser) -> None:
         ini="linelist",
         action="append",
         metavar="NAME=PATH",
+    )
+    option(
+        "--thor-device",
+        "what measures, in place of the whole machine: gpu:0, cpus:0-3, or left=cpus:0-3 with a name; repeated, with "
+        "pytest-xdist's -n auto, devices measure side by side (else $THOR_DEVICE)",
+        ini="linelist",
+        action="append",
+        metavar="[NAME=]PART",
     )
     option(
         "--thor-baseline",
@@ -250,6 +265,7 @@ def read_options(config: pytest.Config) -> Options:
         models=_model_roots(config, here),
         engines=_programs(config, here, "engine"),
         against=_programs(config, here, "against"),
+        devices=_devices(config),
         baseline=here / baseline if baseline else None,
         update_baseline=cast("UpdateMode | None", _choice(config, "update-baseline", ("missing", "accept"), None)),
         launches=_launches(_text(config, "launches") or DEFAULT_LAUNCHES),
@@ -363,6 +379,35 @@ def _programs(config: pytest.Config, here: Path, option: Literal["engine", "agai
             )
         programs[name.strip()] = here / Path(path.strip()).expanduser()
     return MappingProxyType(programs)
+
+
+def _devices(config: pytest.Config) -> tuple[Part, ...]:
+    given = config.getoption("--thor-device") or config.getini("thor_device")
+    devices = [_device(text) for text in given or filter(None, [os.environ.get("THOR_DEVICE", "").strip()])]
+    shared = overlapping(devices)
+    if shared:
+        raise pytest.UsageError(
+            f"--thor-device {shared[0].written} and {shared[1].written} have a GPU or a CPU in common, so they cannot "
+            "measure side by side"
+        )
+    names = [device.name for device in devices if device.name]
+    if len(set(names)) < len(names):
+        raise pytest.UsageError("--thor-device: two devices of one name would share baselines; give each its own")
+    return tuple(devices)
+
+
+def _device(text: str) -> Part:
+    try:
+        return parse_part(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"--thor-device {text}: {error}") from None
+
+
+def device_count(config: pytest.Config) -> int | None:
+    """Return how many devices of this machine a run with a matrix measures on; None for a run without."""
+    if not (config.getoption("--thor-matrix") or config.getini("thor_matrix")):
+        return None
+    return max(len(_devices(config)), 1)
 
 
 def _budget(text: str | None) -> float | None:

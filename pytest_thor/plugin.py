@@ -5,6 +5,8 @@ Without a matrix only the hooks at the top are there: plain pytest neither impor
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_thor import options
@@ -31,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_thor.run import Run
 
         config.pluginmanager.register(Run(config, chosen), "thor-run")
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Let ``-n auto`` mean a worker for each device, where a matrix is given and the environment asks for no other."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else options.device_count(config)
 
 
 @pytest.hookimpl(trylast=True)

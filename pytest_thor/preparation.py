@@ -139,6 +139,7 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
     """Return what a fingerprint keeps of a machine."""
     return {
         "device": device.slug,
+        **({"part": str(device.part)} if device.part else {}),
         "cpu": device.cpu,
         "logical_cpus": device.logical_cpus,
         "memory_bytes": device.memory_bytes,
@@ -171,9 +172,9 @@ def fingerprint_of(
         model = {"size_bytes": artifact.size_bytes, "header_sha256": artifact.header_sha256}
         if artifact.sha256:  # only where it was asked for: a hash that one side lacks is named, and does not block
             model["sha256"] = artifact.sha256
-    return take(
     if against is not None:
         model["reference_sha256"] = against
+    return take(
         machine=machine_facts(device),
         model=model,
         engine=build or prepared.build,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from platform import python_version
@@ -11,8 +11,10 @@ from platform import python_version
 import pytest
 
 from pytest_thor.bounds import advice_on
+from pytest_thor.cell import Scalar
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.host.device import identify
+from pytest_thor.host.part import Part
 from pytest_thor.judge.drift import common_shift
 from pytest_thor.merging.judging import judgement_of, with_q_values
 from pytest_thor.preparation import machine_facts
@@ -80,8 +82,24 @@ class Results:
         return status
 
     def environment(self, *, relative: bool, canaries: Sequence[str]) -> ShiftRecord | None:
-        """Return how far all cells moved together, or None where the machine did not change."""
-        found = {record.id: (record, judgement_of(record)) for record in self.records}
+        """Return how far all cells of a device moved together, or None where no machine changed.
+
+        Of several devices that which moved farthest is returned, with the others in its reason.
+        """
+        devices = sorted({record.device for record in self.records})
+        told = [
+            (device, shift)
+            for device in devices
+            if (shift := self._shift_on(device, relative=relative, canaries=canaries)) is not None
+        ]
+        if len(devices) == 1 or not told:
+            return told[0][1] if told else None
+        told.sort(key=lambda item: -abs(item[1].shift))
+        reason = "; ".join(f"{device}: {shift.reason}" for device, shift in told)
+        return told[0][1].model_copy(update={"reason": reason})
+
+    def _shift_on(self, device: str, *, relative: bool, canaries: Sequence[str]) -> ShiftRecord | None:
+        found = {record.id: (record, judgement_of(record)) for record in self.records if record.device == device}
         judged = {name: judgement for name, (_, judgement) in found.items() if judgement is not None}
         records = [found[name][0] for name in judged]
         canary = next((name for name in canaries if name in judged), None)
@@ -100,17 +118,26 @@ class Results:
         )
 
     def document(
-        self, matrices: Sequence[LoadedMatrix], *, environment: ShiftRecord | None, exit_status: int
+        self,
+        matrices: Sequence[LoadedMatrix],
+        *,
+        environment: ShiftRecord | None,
+        exit_status: int,
+        part: Part | None = None,
     ) -> ReportDocument:
-        """Return the report of this run."""
-        device = identify()
+        """Return the report of this run; ``part`` is that of this machine which measured, where one process did all."""
+        device = identify(part=part)
+        devices = sorted({record.device for record in self.records}) or [device.slug]
+        facts = dict(machine_facts(device))
+        if devices != [device.slug]:
+            facts = _facts_of(self.records, {*facts, "part", "memory_gib"} - {"memory_bytes"})
         return ReportDocument(
             started_at=self._started_at,
             finished_at=now(),
             environment=EnvironmentRecord(
-                device=device.slug,
-                fingerprint=dict(machine_facts(device)),
-                power_mode=device.power_mode,
+                device=", ".join(devices),
+                fingerprint=dict(facts),
+                power_mode=None if (mode := facts.get("power_mode")) is None else str(mode),
                 engines=engines_of(self.records),
                 software={
                     "python": python_version(),
@@ -122,6 +149,22 @@ class Results:
             summary=summarize(self.records, environment=environment, exit_status=exit_status),
             cells=self.records,
         )
+
+
+def _facts_of(records: Sequence[CellRecord], names: Collection[str]) -> dict[str, Scalar]:
+    """Return the facts of the machines that measured, elsewhere too: those in which all agree."""
+    tables = [
+        {**record.fingerprint.get("must_match", {}), **record.fingerprint.get("under_test", {})}
+        for record in records
+        if record.fingerprint
+    ]
+    if not tables:
+        return {}
+    return {
+        name: value
+        for name, value in tables[0].items()
+        if name in names and all(table.get(name) == value for table in tables)
+    }
 
 
 def now() -> str:

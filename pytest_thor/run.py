@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_thor import collection
 from pytest_thor.engines import ENGINES
 from pytest_thor.files import shown
+from pytest_thor.host.part import shared_memory_nodes
 from pytest_thor.listing import Listing
 from pytest_thor.options import Options
 from pytest_thor.units import counted
-
-if TYPE_CHECKING:
-    from xdist.remote import Producer
-
-    from pytest_thor.scheduling import DeviceScheduling
 
 
 class Run:
@@ -36,6 +31,7 @@ class Run:
         if not config.option.collectonly:
             from pytest_thor.measuring import Measuring
 
+            self._distribute()
             config.pluginmanager.register(Measuring(config, chosen, list(self._matrices.values())), "thor-measuring")
             if config.pluginmanager.has_plugin("benchmark"):
                 from pytest_thor.benchmark_bridge import BenchmarkBridge
@@ -43,6 +39,21 @@ class Run:
                 accepts = chosen.update_baseline == "accept"
                 config.pluginmanager.register(BenchmarkBridge(config, accepts=accepts), "thor-benchmark")
         gc.freeze()
+
+    def _distribute(self) -> None:
+        """Let pytest-xdist's workers take devices; without workers there is one device, which is this process's."""
+        if hasattr(self._config, "workerinput"):
+            return
+        if getattr(self._config.option, "dist", "no") != "no" and getattr(self._config.option, "tx", ()):
+            from pytest_thor.distribution import Distribution
+
+            distribution = Distribution(self._config, self._options, list(self._matrices.values()))
+            self._config.pluginmanager.register(distribution, "thor-distribution")
+        elif len(self._options.devices) > 1:
+            raise pytest.UsageError(
+                f"--thor-device names {counted(len(self._options.devices), 'device')}, and each needs a worker of "
+                "pytest-xdist: add -n auto"
+            )
 
     def _select_matrices(self) -> None:
         """Collect the matrices where no file or test was named; beside the usual ones if an ini file names them."""
@@ -55,8 +66,15 @@ class Run:
         """Say what will be measured."""
         here = self._config.invocation_params.dir
         return [
-            f"thor: {counted(len(matrix.cells), 'cell')} in {matrix.name} ({shown(path, here)})"
-            for path, matrix in self._matrices.items()
+            *(
+                f"thor: {counted(len(matrix.cells), 'cell')} in {matrix.name} ({shown(path, here)})"
+                for path, matrix in self._matrices.items()
+            ),
+            *(f"thor: on {device.written}" for device in self._options.devices),
+            *(
+                f"thor: {one.written} and {other.written} are on one memory node: each slows down the other"
+                for one, other in shared_memory_nodes(self._options.devices)
+            ),
         ]
 
     @pytest.hookimpl(tryfirst=True)
@@ -95,10 +113,3 @@ class Run:
         """Print the listing, where one is asked for."""
         if self._listing:
             self._listing.finish(collection.cells_of(session.items), int(session.exitstatus))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> DeviceScheduling:
-        """Send the cells of one device to one worker."""
-        from pytest_thor.scheduling import DeviceScheduling
-
-        return DeviceScheduling(config, log, [cell.id for matrix in self._matrices.values() for cell in matrix.cells])

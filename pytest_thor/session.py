@@ -55,8 +55,8 @@ class Session:
         self._groups: dict[Cell, Group] = {}
         self._prepared: dict[Cell, Prepared] = {}
         self._records: dict[Cell, CellRecord] = {}
-        self._beside = Beside(cpus=len(os.sched_getaffinity(0)))
-        self._hygiene = Hygiene()
+        self._beside = Beside(cpus=len(os.sched_getaffinity(0)), part=setup.part)
+        self._hygiene = Hygiene(shared=setup.part is not None)
         self._settled: Settled | None = None
         self._finished_before: Mapping[journal.Key, list[Launch]] | None = None
         self.planned: tuple[Cell, ...] = ()
@@ -76,7 +76,7 @@ class Session:
         """What the machine should be at before the next launch; an engine's memory takes a while to come back."""
         return Rest(
             hottest_c=self._setup.cool_down_c,
-            drop_caches=self.device.l4t is not None,
+            drop_caches=self.device.l4t is not None and self.device.part is None,
             deadline_s=_COOLING_S if self._setup.cool_down_c else _SETTLING_S,
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_thor.artifacts.obtain import Means
+from pytest_thor.host.part import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,8 @@ class Policy:
 class Setup:
     """How a session measures; folders are absolute, baseline stores by matrix path.
 
-    ``engines`` and ``against`` name programs by engine or by backend.
+    ``engines`` and ``against`` name programs by engine or by backend; ``part`` is that of the machine which measures,
+    None for all of it.
     """
 
     models: tuple[Path, ...]
@@ -40,3 +42,4 @@ class Setup:
     journal: Path
     resume: bool
     cache: Path
+    part: Part | None = None

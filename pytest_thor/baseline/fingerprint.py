@@ -20,7 +20,7 @@ Facts: TypeAlias = Mapping[str, Scalar]
 
 MACHINE_MUST_MATCH = frozenset(
     {
-        *("device", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"),
+        *("device", "part", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"),
         *("clocks", "cpu_governor", "gpu_power_limit_w"),
     }
 )

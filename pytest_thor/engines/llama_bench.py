@@ -12,6 +12,7 @@ from pytest_thor.cell import Backend, Cell, EngineTraits
 from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.bench_launch import Order, measure
 from pytest_thor.engines.bench_rows import BenchTest, test_of
+from pytest_thor.engines.cores import default_threads
 from pytest_thor.engines.llama_options import SETTING_OPTIONS, HelpText, arguments, read_help
 from pytest_thor.engines.llama_settings import LlamaSettings, Switch, Whole, Word
 from pytest_thor.engines.locate import find
@@ -170,7 +171,7 @@ def _command(
     output = help_text.require(("-o", "--output"), "reading the results")
     if "jsonl" not in help_text.options[output]:
         raise EngineMissing(f"{help_text.program} cannot write jsonl; use a build of November 2024 or later")
-    given = settings.model_dump(exclude_none=True, exclude={"extra_args"})
+    given = {**default_threads(), **settings.model_dump(exclude_none=True, exclude={"extra_args"})}
     return (
         program,
         *("-m", path, output, "jsonl"),

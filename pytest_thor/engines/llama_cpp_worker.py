@@ -318,12 +318,14 @@ class ThreadPool:
 
 
 def physical_cores() -> int:
-    """Count cores as llama-bench's default does: sets of sibling threads."""
+    """Count cores as llama-bench's default does, sets of sibling threads, but only those that this process may use."""
     found = set()
-    for file in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings"):
+    allowed = os.sched_getaffinity(0)
+    for number in allowed:
         with suppress(OSError):
+            file = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings")
             found.add(file.read_text(encoding="ascii"))
-    return len(found) or os.cpu_count() or 4
+    return len(found) or len(allowed)
 
 
 def ggml_type(name: str) -> int:

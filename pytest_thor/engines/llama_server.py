@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
 from pytest_thor.engines.base import ProgressCallback
+from pytest_thor.engines.cores import default_threads
 from pytest_thor.engines.http_get import get
 from pytest_thor.engines.llama_options import HelpText
 from pytest_thor.engines.llama_server_options import read_server_help, server_arguments
@@ -161,7 +162,10 @@ def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
 def _arguments(
     settings: LlamaServerSettings, help_text: HelpText, model: str, cells: Sequence[Cell]
 ) -> tuple[str, ...]:
-    given = settings.model_dump(exclude_none=True, exclude={"extra_args", "host", "port", "alias"})
+    given = {
+        **default_threads(),
+        **settings.model_dump(exclude_none=True, exclude={"extra_args", "host", "port", "alias"}),
+    }
     alias = help_text.first("-a", "--alias")
     no_page = help_text.first("--no-ui", "--no-webui")
     return (

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pytest_thor.host.cpu import policies
 from pytest_thor.host.nvml import Library, close_library, open_library
+from pytest_thor.host.part import Part, check_part, ranges
 from pytest_thor.host.power_mode import clocks, power_mode
 from pytest_thor.host.sensor_file import text_of
 
@@ -32,17 +33,23 @@ _BOILERPLATE = re.compile(r"nvidia|developer kit|\(r\)|\(tm\)|processor|cpu @.*|
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One NVIDIA GPU; memory in bytes, None where NVML does not tell (unified memory); the power limit in W."""
+    """One NVIDIA GPU; memory in bytes, None where NVML does not tell (unified memory); the power limit in W.
+
+    ``index`` is that of ``nvidia-smi``; ``uuid`` is the same also where a container sees others or fewer.
+    """
 
     name: str
     memory_bytes: int | None
     power_limit_w: float | None = None
+    index: int = 0
+    uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """The machine that measures; ``slug`` names its folder in the baseline store.
+    """The machine that measures, or the part of it; ``slug`` names its folder in the baseline store.
 
+    ``part`` is None for all of it, as far as this process may use it; ``gpus`` and ``logical_cpus`` are the part's.
     ``clocks`` says between which clocks it may move, ``container`` which kind this runs in (``none``), ``virtual``
     whether a hypervisor lies below.
     """
@@ -66,10 +73,15 @@ class Device:
     swap_bytes: int | None = None
     container: str | None = None
     virtual: bool | None = None
+    part: Part | None = None
 
 
-def identify(root: Path = HERE) -> Device:
-    """Read what this machine is; ``root`` is where its file tree starts, or that of a recorded one."""
+def identify(root: Path = HERE, *, part: Part | None = None) -> Device:
+    """Read what this machine is, or a part of it; ``root`` is where its file tree starts, or that of a recorded one.
+
+    Raises:
+        DeviceError: the part is not there, or not for this process.
+    """
     live = root == HERE
     gpus, driver, cuda = _nvml() if live else (_recorded_gpus(root), _recorded_driver(root), None)
     board = text_of(root / "proc/device-tree/model") or ""
@@ -78,8 +90,15 @@ def identify(root: Path = HERE) -> Device:
     l4t = _l4t(root)
     name = board or (gpus[0].name if gpus else cpu)
     count = f"-{len(gpus)}x" if len(gpus) > 1 else ""
+    slug = _slug(name) + (count if gpus and not board else "" if board else f"-{logical}c")
+    if part is not None:
+        check_part(part, [gpu.uuid for gpu in gpus])
+        gpus = tuple(gpus[index] for index in part.gpus)
+        logical = len(part.cpus) or logical
+        name = board or (gpus[0].name if gpus else cpu)
+        slug = part.name or "-".join([_slug(name), *_part_words(part)])
     return Device(
-        slug=_slug(name) + (count if gpus and not board else "" if board else f"-{logical}c"),
+        slug=slug,
         name=name,
         cpu=cpu,
         logical_cpus=logical,
@@ -98,7 +117,15 @@ def identify(root: Path = HERE) -> Device:
         swap_bytes=_meminfo_bytes(root, "SwapTotal"),
         container=_container(root),
         virtual=_is_virtual(root),
+        part=part,
     )
+
+
+def _part_words(part: Part) -> Iterator[str]:
+    """Yield the words that tell a part from another of the same machine, as a folder's name can hold them."""
+    for word, numbers in (("gpu", part.gpus), ("cpus", part.cpus)):
+        if numbers:
+            yield word + ranges(numbers).replace(",", ".")
 
 
 def _slug(name: str) -> str:
@@ -173,8 +200,8 @@ def _recorded_gpus(root: Path) -> tuple[Gpu, ...]:
     folder = root / "proc/driver/nvidia/gpus"
     texts = [_read(path) for path in sorted(folder.glob("*/information"))]
     return tuple(
-        Gpu(name=match[1], memory_bytes=None)
-        for match in (re.search(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE) for text in texts)
+        Gpu(name=match[1], memory_bytes=None, index=index)
+        for index, match in enumerate(re.search(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE) for text in texts)
         if match
     )
 
@@ -205,13 +232,15 @@ def _nvml() -> tuple[tuple[Gpu, ...], str | None, str | None]:
 def _gpus(library: Library) -> Iterator[Gpu]:
     for index in range(library.nvmlDeviceGetCount()):
         handle = library.nvmlDeviceGetHandleByIndex(index)
-        memory_bytes = power_limit_w = None
+        memory_bytes = power_limit_w = uuid = None
         with suppress(library.NVMLError):  # NotSupported where memory is unified
             memory_bytes = int(library.nvmlDeviceGetMemoryInfo(handle).total)
         with suppress(library.NVMLError):
             power_limit_w = library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3
+        with suppress(library.NVMLError):
+            uuid = _text(library.nvmlDeviceGetUUID(handle))
         name = _text(library.nvmlDeviceGetName(handle))
-        yield Gpu(name=name, memory_bytes=memory_bytes, power_limit_w=power_limit_w)
+        yield Gpu(name=name, memory_bytes=memory_bytes, power_limit_w=power_limit_w, index=index, uuid=uuid)
 
 
 def _cuda_version(library: Library) -> str | None:

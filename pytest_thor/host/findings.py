@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pytest_thor.errors import DeviceError
 from pytest_thor.host.cpu import policies
 from pytest_thor.host.device import HERE, Device
 from pytest_thor.host.hygiene import DROP_CACHES
 from pytest_thor.host.jetson import gpu_clock, memory_clock
-from pytest_thor.host.lock import held_by
+from pytest_thor.host.lock import claim_of, held_by
 from pytest_thor.host.nvml import Library
 from pytest_thor.host.power_mode import clocks_are_locked
 from pytest_thor.host.sensor_file import text_of
@@ -66,8 +67,8 @@ def is_jetson(device: Device) -> bool:
 def _held(device: Device, root: Path) -> Iterator[Finding]:
     holder = None
     if root == HERE:
-        with suppress(OSError):
-            holder = held_by(device.slug)
+        with suppress(DeviceError):
+            holder = held_by(claim_of(device))
     if holder:
         yield Finding(topic="lock", level="spoils", sentence=f"the device is being measured by {holder}", remedy="wait")
 

@@ -75,10 +75,21 @@ class Settled:
 
 
 class Hygiene:
-    """Looks at one machine between launches; ``library`` is an open NVML, ``pid`` the root of what is ours."""
+    """Looks at one machine between launches; ``library`` is an open NVML, ``pid`` the root of what is ours.
 
-    def __init__(self, root: Path = Path("/"), *, library: nvml.Library | None = None, pid: int | None = None) -> None:
+    ``shared`` says that others measure on other parts of it at the same time: how much memory is left tells nothing.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        *,
+        library: nvml.Library | None = None,
+        pid: int | None = None,
+        shared: bool = False,
+    ) -> None:
         self._root = root
+        self._shared = shared
         self._library = library
         self._own = ProcessWatch(root, pid=pid)
         self._cpus = max(_count_cpus(root), 1)
@@ -96,7 +107,7 @@ class Hygiene:
             if before is not None and time_s > before[0]:
                 busy = (seconds - before[1]) / (time_s - before[0]) / self._cpus
         return State(
-            available_bytes=known.get("memory_bytes.available"),
+            available_bytes=None if self._shared else known.get("memory_bytes.available"),
             gpu_used_bytes=self._gpu_used_bytes(),
             hottest_c=_hottest_c(self._root),
             busy=busy,

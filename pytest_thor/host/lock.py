@@ -1,24 +1,55 @@
-"""One device, one measurement at a time: a lock that every session on this machine respects.
+"""One device, one measurement at a time: locks that every session on this machine respects.
 
-The operating system releases it when its holder dies, however that happens. Who holds it stands in a file
-beside the lock, for the message only.
+Whoever measures on a part of the machine (a GPU, a CPU set) holds that part for itself and the machine together with
+others; whoever measures on all of it holds the machine for itself. So parts that share nothing go side by side, and
+nothing else does. The operating system releases a lock when its holder dies, however that happens. Who holds one
+stands in the lock's file, for the message only.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-import filelock
-
+from pytest_thor.errors import DeviceError
+from pytest_thor.host.device import Device
 from pytest_thor.redaction import redacted
 
 _PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - shared by every user of the machine on purpose
+_MACHINE = "machine"
+_POLL_S = 0.1
+_HOLDER_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a measurement on ``device`` needs for itself: some parts of the machine, or without any all of it."""
+
+    device: str
+    parts: tuple[str, ...] = ()
+
+
+def claim_of(device: Device) -> Claim:
+    """Return what a measurement on a device claims.
+
+    A process that may not run on every CPU claims those that it may run on, and all GPUs.
+    """
+    part = device.part
+    cpus = set(part.cpus) if part else os.sched_getaffinity(0)
+    if part is None and len(cpus) >= (os.cpu_count() or 1):
+        return Claim(device=device.slug)
+    gpus = [f"gpu-{gpu.uuid or gpu.index}" for gpu in device.gpus]
+    return Claim(device=device.slug, parts=(*(f"cpu{number}" for number in sorted(cpus)), *gpus))
 
 
 def lock_folder() -> Path:
@@ -29,44 +60,104 @@ def lock_folder() -> Path:
 
 
 @contextmanager
-def exclusive(device: str, *, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the device for the duration of the block, waiting as long as it takes.
+def exclusive(claim: Claim, *, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold what is claimed for the duration of the block, waiting as long as it takes.
 
     ``on_wait`` is called once with who holds it, if anyone does.
+
+    Raises:
+        DeviceError: a lock's file cannot be opened.
     """
-    path = _path_of(device)
-    holder = path.with_suffix(".holder")
-    # The mode lets another user's session wait for the lock instead of failing to open it.
-    lock = filelock.FileLock(path, mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        on_wait(f"{device} is being measured by {_describe(holder)}; waiting for it to finish")
-        lock.acquire(poll_interval=0.1)
-    try:
-        with suppress(OSError):  # it informs; the lock itself is what protects
-            holder.write_text(json.dumps(_myself()), encoding="utf-8")
+    held = _take(claim)
+    if held is None:
+        time.sleep(_POLL_S)  # it may have been held for the moment in which somebody asked who holds it
+        held = _take(claim)
+    if held is None:
+        on_wait(f"{claim.device} is being measured by {_holders(claim)}; waiting for it to finish")
+        while held is None:
+            time.sleep(_POLL_S)
+            held = _take(claim)
+    with held:
         yield
-    finally:
-        with suppress(OSError):
-            holder.unlink()
-        lock.release()
 
 
-def held_by(device: str) -> str | None:
-    """Say who measures on the device now, or return None where nobody does."""
-    path = _path_of(device)
-    lock = filelock.FileLock(path, mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return _describe(path.with_suffix(".holder"))
-    lock.release()
+def held_by(claim: Claim) -> str | None:
+    """Say who measures on what is claimed now, or return None where nobody does.
+
+    Raises:
+        DeviceError: a lock's file cannot be opened.
+    """
+    held = _take(claim, announce=False)
+    if held is None:
+        return _holders(claim)
+    held.close()
     return None
 
 
-def _path_of(device: str) -> Path:
-    return lock_folder() / f"pytest-thor-{device}.lock"
+def _take(claim: Claim, *, announce: bool = True) -> ExitStack | None:
+    """Take everything that is claimed or nothing: who waits for one part keeps nobody from another."""
+    with ExitStack() as stack:
+        if not _take_one(stack, _MACHINE, alone=not claim.parts, announce=announce):
+            return None
+        if not all(_take_one(stack, part, alone=True, announce=announce) for part in claim.parts):
+            return None
+        return stack.pop_all()
+    return None
+
+
+def _take_one(stack: ExitStack, name: str, *, alone: bool, announce: bool) -> bool:
+    descriptor = _open(_path_of(name))
+    stack.callback(os.close, descriptor)  # which also releases it
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # What stands there is a dead holder's: nobody has it alone by now.
+    _write(descriptor, json.dumps(_myself()) if alone and announce else "")
+    if alone:
+        stack.callback(_write, descriptor, "")
+    return True
+
+
+def _open(path: Path) -> int:
+    """Open a lock's file, making it where it is missing; the folder is everybody's, so links are not followed."""
+    try:
+        descriptor = _open_or_make(path, os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no plain file")
+    except OSError as error:
+        raise DeviceError(
+            f"{path}: the device's lock cannot be opened: {error.strerror}; name a folder that everybody who measures "
+            "on this machine can write with THOR_LOCK_DIR"
+        ) from error
+    return descriptor
+
+
+def _open_or_make(path: Path, flags: int) -> int:
+    with suppress(FileNotFoundError):
+        try:
+            # Without O_CREAT: in a folder such as /tmp the kernel may refuse it for another user's file.
+            return os.open(path, os.O_RDWR | flags)
+        except PermissionError:
+            return os.open(path, os.O_RDONLY | flags)  # it can be held all the same
+    with suppress(FileExistsError):  # another session made it just now
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o666)
+        os.fchmod(descriptor, 0o666)  # whatever the umask: another user's session must be able to wait
+        return descriptor
+    return _open_or_make(path, flags)
+
+
+def _write(descriptor: int, text: str) -> None:
+    with suppress(OSError):  # it informs; the lock itself is what protects
+        if text or os.fstat(descriptor).st_size:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, text.encode(), 0)
+
+
+def _path_of(name: str) -> Path:
+    return lock_folder() / f"pytest-thor-{name}.lock"
 
 
 def _myself() -> dict[str, object]:
@@ -77,9 +168,30 @@ def _myself() -> dict[str, object]:
     }
 
 
-def _describe(holder: Path) -> str:
+def _holders(claim: Claim) -> str:
+    """Say who keeps a claim from being met, each once."""
+    if claim.parts:
+        paths = [_path_of(name) for name in (_MACHINE, *claim.parts)]
+    else:
+        paths = sorted(lock_folder().glob(_path_of("*").name))
+    said = dict.fromkeys(filter(None, map(_holder, paths)))
+    return " and ".join(said) or "another session"
+
+
+def _holder(path: Path) -> str | None:
+    """Say who has a lock alone, None where nobody has or does not tell."""
     try:
-        content = json.loads(holder.read_text(encoding="utf-8"))
-        return f"process {int(content['pid'])} since {content['since']} ({content['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another session"
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            content = json.loads(os.pread(descriptor, _HOLDER_BYTES, 0))
+            return f"process {int(content['pid'])} since {content['since']} ({content['command']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    finally:
+        os.close(descriptor)
+    return None

@@ -5,7 +5,7 @@ What a GPU does not support (on a Jetson memory, power and clocks) is no channel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +131,11 @@ class NvmlSource:
         return True
 
 
-def sources(library: Library) -> list[NvmlSource]:
-    """Return a source for every GPU that tells anything."""
+def sources(library: Library, gpus: Collection[int] | None = None) -> list[NvmlSource]:
+    """Return a source for every GPU that tells anything; ``gpus`` are the indices of those that are asked."""
     with suppress(library.NVMLError):
-        found = [NvmlSource(library, index) for index in range(library.nvmlDeviceGetCount())]
+        indices = [index for index in range(library.nvmlDeviceGetCount()) if gpus is None or index in gpus]
+        found = [NvmlSource(library, index) for index in indices]
         return [source for source in found if source.channels]
     return []
 

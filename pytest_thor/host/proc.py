@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from pytest_thor.host.source import MISSING, Channel
 
-_BYTES = 16384
+_BYTES = 1 << 17  # /proc/stat has a line per CPU
 _KIB = 1024
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -56,26 +56,37 @@ class ProcFile:
             self._fd = None
 
 
-def sources(root: Path = Path("/")) -> list[ProcFile]:
-    """Return the processor's time, the memory, and the paging with the load."""
+def sources(root: Path = Path("/"), *, cpus: Collection[int] = ()) -> list[ProcFile]:
+    """Return the processor's time (``cpus``: of these alone), the memory, and the paging with the load."""
     proc = root / "proc"
     cpu = [Channel(group="cpu_s", name=name, kind="counter") for name in ("busy", "steal")]
     memory = [Channel(group="memory_bytes", name=name) for name in ("available", "swap_used")]
     moved = [Channel(group="moved_bytes", name=name, kind="counter") for name, _, _ in _PAGING]
     return [
-        ProcFile(proc / "stat", cpu, cpu_seconds, interval_s=0.1),
+        ProcFile(proc / "stat", cpu, lambda text: cpu_seconds(text, cpus), interval_s=0.1),
         ProcFile(proc / "meminfo", memory, memory_bytes, interval_s=0.1),
         ProcFile(proc / "vmstat", moved, _paging, interval_s=0.5),
         ProcFile(proc / "loadavg", [Channel(group="load", name="1min")], _load, interval_s=1.0),
     ]
 
 
-def cpu_seconds(text: bytes) -> tuple[float, float]:
-    """Return the seconds that all CPUs were busy since boot, and those that the hypervisor gave to others.
+def cpu_seconds(text: bytes, cpus: Collection[int] = ()) -> tuple[float, float]:
+    """Return the seconds that all CPUs, or these, were busy since boot, and those that the hypervisor gave to others.
 
     Busy is user, nice, system, irq and softirq; a guest's time is in user already.
     """
-    fields = [int(word) for word in text[: text.index(b"\n")].split()[1:9]]
+    if not cpus:
+        return _busy_and_steal(text[: text.index(b"\n")])
+    wanted = {b"cpu%d" % number for number in cpus}
+    lines = [line for line in text.splitlines() if line.split(None, 1)[:1] and line.split(None, 1)[0] in wanted]
+    if len(lines) != len(wanted):
+        return MISSING, MISSING
+    busy, steal = zip(*map(_busy_and_steal, lines), strict=True)
+    return sum(busy), sum(steal)
+
+
+def _busy_and_steal(line: bytes) -> tuple[float, float]:
+    fields = [int(word) for word in line.split()[1:9]]
     user, nice, system, _idle, _iowait, irq, softirq = fields[:7]
     steal = fields[7] / _TICKS if len(fields) > 7 else MISSING
     return (user + nice + system + irq + softirq) / _TICKS, steal

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Process:
     name: str
     own_s: float
     total_s: float
+    cpu: int = 0
+    """The CPU that it ran on last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +64,17 @@ class _Look:
 
 
 class ProcessWatch:
-    """Looks at all processes now and then; ``pid`` is the root of those that are ours."""
+    """Looks at all processes now and then; ``pid`` is the root of those that are ours.
+
+    With ``cpus`` another process counts where it ran on one of these last, and short-lived ones do not count.
+    """
 
     interval_s = 1.0
 
-    def __init__(self, root: Path = Path("/"), *, pid: int | None = None) -> None:
+    def __init__(self, root: Path = Path("/"), *, pid: int | None = None, cpus: Collection[int] = ()) -> None:
         self._proc = root / "proc"
+        self._cpus = frozenset(cpus)
+        self._near_s = 0.0
         self.pid = os.getpid() if pid is None else pid
         self._last: dict[int, float] = {}
         self._looks: list[_Look] = []
@@ -84,11 +91,17 @@ class ProcessWatch:
             kernel = _KERNEL_THREADS in (process.pid, process.parent)
             sums[0 if process.pid in ours else 2 if kernel else 1] += process.total_s
             grown = process.own_s - self._last.get(process.pid, process.own_s)
-            if grown > 0 and process.pid not in ours and not kernel:
+            if grown > 0 and process.pid not in ours and not kernel and self._is_near(process):
                 ran[process.pid, process.name] = grown
+        if self._cpus:
+            self._near_s += sum(ran.values())
+            sums[1] = self._near_s
         self._last = {pid: process.own_s for pid, process in found.items()}
         self.ours = frozenset(ours)
         self._looks.append(_Look(time_s, sums[0], sums[1], sums[2], ran))
+
+    def _is_near(self, process: Process) -> bool:
+        return not self._cpus or process.cpu in self._cpus
 
     def drop_before(self, time_s: float) -> None:
         """Forget the looks before a time."""
@@ -153,8 +166,8 @@ def _read(path: str) -> Process | None:
         finally:
             os.close(fd)
         begin, end = text.index(b"("), text.rindex(b")")
-        # proc(5), from field 3: state ppid … utime(14) stime cutime cstime
-        fields = text[end + 2 :].split(None, 15)
+        # proc(5), from field 3: state ppid … utime(14) stime cutime cstime … processor(39)
+        fields = text[end + 2 :].split(None, 37)
         user, system, user_ended, system_ended = (int(word) for word in fields[11:15])
         return Process(
             pid=int(text[:begin]),
@@ -162,6 +175,7 @@ def _read(path: str) -> Process | None:
             name=text[begin + 1 : end].decode(errors="replace"),
             own_s=(user + system) / _TICKS,
             total_s=(user + system + user_ended + system_ended) / _TICKS,
+            cpu=int(fields[36]) if len(fields) > 36 else 0,
         )
     except (OSError, ValueError, IndexError, OverflowError):
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Protocol, final
 
 from pytest_thor.host import cpu, jetson, nvml, proc, rapl
+from pytest_thor.host.part import Part
 from pytest_thor.host.processes import ProcessWatch
 from pytest_thor.host.sensor_file import text_of
 from pytest_thor.host.series import Series, Window
@@ -39,15 +40,21 @@ class _Watch(Protocol):
     def drop_before(self, time_s: float) -> None: ...
 
 
-def local_sources(root: Path = Path("/"), library: nvml.Library | None = None) -> list[Source]:
-    """Return every source that this machine (or a recorded tree below ``root``) has; ``library`` is an open NVML."""
-    found: list[Source] = [*jetson.sources(root), *(nvml.sources(library) if library else [])]
-    if not any(channel.group == "power_w" for source in found for channel in source.channels):
+def local_sources(
+    root: Path = Path("/"), library: nvml.Library | None = None, *, part: Part | None = None
+) -> list[Source]:
+    """Return every source that this machine (or a recorded tree below ``root``) has; ``library`` is an open NVML.
+
+    Of a ``part`` only its own GPUs and CPUs are read; a processor's power is that of others too, and left out.
+    """
+    gpus = part.gpus if part else None
+    found: list[Source] = [*jetson.sources(root), *(nvml.sources(library, gpus) if library else [])]
+    if part is None and not any(channel.group == "power_w" for source in found for channel in source.channels):
         found += rapl.sources(root)
         if root == Path("/"):
             with suppress(OSError):
                 found.append(TegrastatsSource())
-    return [*found, *cpu.sources(root), *proc.sources(root)]
+    return [*found, *cpu.sources(root), *proc.sources(root, cpus=part.cpus if part else ())]
 
 
 class _Slot:
@@ -77,7 +84,8 @@ class Sampler:
     """Samples from ``with`` until its end; ``between`` sums up any part of that, also while it runs.
 
     ``sources`` are closed with it. ``watch_processes`` looks at who uses the processor, once a second;
-    ``library`` is an open NVML, for who uses the GPU. ``pid`` is the root of the processes that are ours.
+    ``library`` is an open NVML, for who uses the GPU. ``pid`` is the root of the processes that are ours, ``part`` what
+    is measured on where that is not the whole machine.
     """
 
     def __init__(
@@ -88,12 +96,14 @@ class Sampler:
         library: nvml.Library | None = None,
         watch_processes: bool = True,
         pid: int | None = None,
+        part: Part | None = None,
     ) -> None:
+        self._part = part
         self._sources = tuple(sources)
         self._series = tuple(Series(source.channels, interval_s=source.interval_s) for source in self._sources)
-        self._processes = ProcessWatch(root, pid=pid)
+        self._processes = ProcessWatch(root, pid=pid, cpus=part.cpus if part else ())
         self._settings = SettingsWatch(root)
-        self._gpu = _GpuWatch(library, self._processes, root) if library else None
+        self._gpu = _GpuWatch(library, self._processes, root, part.gpus if part else None) if library else None
         watches: list[_Watch] = [self._settings]
         if watch_processes:
             watches += [self._processes, *([self._gpu] if self._gpu else [])]
@@ -151,7 +161,7 @@ class Sampler:
                 started_at=self._wall(start),
                 duration_s=sum(last - first for first, last in windows),
                 windows=len(windows),
-                total_energy=total_energy(found.get("energy_j", {})),
+                total_energy=total_energy(self._own_rails(found.get("energy_j", {}))),
                 cpu=self._cpu(found.get("cpu_s", {}), windows, start, end),
                 gpu_processes=self._gpu.between(start, end) if self._gpu else None,
                 settings=dict(self._settings.values),
@@ -160,6 +170,13 @@ class Sampler:
                 },
                 notes=tuple(filter(None, (source.trouble() for source in self._sources))),
             )
+
+    def _own_rails(self, energy_j: Mapping[str, float | None]) -> Mapping[str, float | None]:
+        """Leave out the rails that feed others too, where a part of the machine is measured."""
+        if self._part is None:
+            return energy_j
+        own = {f"gpu{index}" for index in self._part.gpus}
+        return {rail: joules for rail, joules in energy_j.items() if rail in own}
 
     def _read_until(self, end: float) -> None:
         """Have a reading after the end of a window, so that its last part is known."""
@@ -232,14 +249,19 @@ class _GpuWatch:
 
     interval_s = 1.0
 
-    def __init__(self, library: nvml.Library, processes: ProcessWatch, root: Path) -> None:
+    def __init__(
+        self, library: nvml.Library, processes: ProcessWatch, root: Path, gpus: Collection[int] | None = None
+    ) -> None:
         self._library = library
+        self._gpus = gpus
         self._processes = processes
         self._proc = root / "proc"
         self._seen: list[tuple[float, nvml.GpuProcess, bool | None, str | None]] = []
 
     def look(self, time_s: float) -> None:
         for process in nvml.gpu_processes(self._library):
+            if self._gpus is not None and process.gpu not in self._gpus:
+                continue
             name = text_of(self._proc / str(process.pid) / "comm")
             ours = process.pid in self._processes.ours if name is not None else None
             self._seen.append((time_s, process, ours, name))

@@ -17,7 +17,7 @@ from pytest_thor.engines.background import background
 from pytest_thor.engines.log_tail import LogTail
 from pytest_thor.engines.server import ServerOrder
 from pytest_thor.errors import MatrixError
-from pytest_thor.host.lock import exclusive
+from pytest_thor.host.lock import Claim, exclusive
 from pytest_thor.matrix import load
 from pytest_thor.redaction import names_a_secret, redacted
 
@@ -166,6 +166,6 @@ def test_who_holds_a_device_is_told_without_secrets(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
     monkeypatch.setenv("MY_TOKEN", SECRET)
     monkeypatch.setattr(sys, "argv", ["pytest", f"--token={SECRET}"])
-    with exclusive("thor", on_wait=lambda _: None):
-        [holder] = tmp_path.glob("*.holder")
+    with exclusive(Claim(device="thor"), on_wait=lambda _: None):
+        [holder] = tmp_path.glob("*.lock")
         assert json.loads(holder.read_text())["command"] == "pytest --token=***"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pytest_thor.host.device import identify
-from pytest_thor.host.lock import exclusive
 from pytest_thor.host.power_mode import power_mode
 from tests.unit.host.trees import plant, write
 
@@ -140,41 +136,3 @@ def test_this_very_machine_has_a_name() -> None:
     assert device.logical_cpus >= 1
     assert device.memory_bytes is not None
     assert (device.driver is not None) == (shutil.which("nvidia-smi") is not None)
-
-
-def test_a_held_device_is_waited_for_and_its_holder_named(own_device_lock: Path) -> None:
-    script = (
-        "import sys\nfrom pytest_thor.host.lock import exclusive\n"
-        "with exclusive('thor', on_wait=print):\n    print('held', flush=True)\n    sys.stdin.read()\n"
-    )
-    said: list[str] = []
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-
-        def on_wait(sentence: str) -> None:
-            said.append(sentence)
-            assert holder.stdin is not None
-            holder.stdin.close()  # lets the holder end
-
-        with exclusive("thor", on_wait=on_wait):
-            holder.wait()
-
-    assert len(said) == 1
-    assert said[0].startswith(f"thor is being measured by process {holder.pid} since 20")
-
-
-def test_a_killed_holder_holds_nothing(own_device_lock: Path) -> None:
-    script = (
-        "import os\nfrom pytest_thor.host.lock import exclusive\n"
-        "with exclusive('thor', on_wait=print):\n    os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=False)
-    assert json.loads((own_device_lock / "pytest-thor-thor.holder").read_text())["pid"]
-    said: list[str] = []
-
-    with exclusive("thor", on_wait=said.append):
-        pass
-
-    assert said == []

@@ -1,0 +1,210 @@
+"""The locks of devices, held by real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_thor.errors import DeviceError
+from pytest_thor.host.device import Device, Gpu, identify
+from pytest_thor.host.lock import Claim, claim_of, exclusive, held_by, lock_folder
+from pytest_thor.host.part import Part
+
+MACHINE = Claim(device="thor")
+LEFT = Claim(device="left", parts=("cpu0", "cpu1"))
+RIGHT = Claim(device="right", parts=("cpu2", "cpu3"))
+MIDDLE = Claim(device="middle", parts=("cpu1", "cpu2"))
+HOLD = """\
+import sys
+from pytest_thor.host.lock import Claim, exclusive
+with exclusive(Claim(device=sys.argv[1], parts=tuple(sys.argv[2:])), on_wait=print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(claim: Claim) -> Iterator[subprocess.Popen[str]]:
+    """Have another process hold a claim, until its standard input is closed."""
+    command = [sys.executable, "-c", HOLD, claim.device, *claim.parts]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder
+        finally:
+            holder.stdin.close()
+
+
+def nobody(sentence: str) -> None:
+    raise AssertionError(sentence)
+
+
+def test_a_held_device_is_waited_for_and_its_holder_named() -> None:
+    said: list[str] = []
+    with held(MACHINE) as holder:
+
+        def on_wait(sentence: str) -> None:
+            said.append(sentence)
+            assert holder.stdin is not None
+            holder.stdin.close()  # lets the holder end
+
+        with exclusive(MACHINE, on_wait=on_wait):
+            holder.wait()
+
+    assert len(said) == 1
+    assert said[0].startswith(f"thor is being measured by process {holder.pid} since 20")
+    assert said[0].endswith("(-c thor); waiting for it to finish")
+
+
+def test_a_killed_holder_holds_nothing_and_is_not_named(own_device_lock: Path) -> None:
+    with held(MACHINE) as dead:
+        dead.kill()
+        dead.wait()
+    assert json.loads((own_device_lock / "pytest-thor-machine.lock").read_text())["pid"] == dead.pid
+    assert held_by(MACHINE) is None
+
+    with held(LEFT) as living:
+        told = held_by(MACHINE)
+
+    assert told is not None
+    assert f"process {living.pid} since" in told
+    assert str(dead.pid) not in told.replace(str(living.pid), "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (MACHINE, MACHINE, True),
+        (MACHINE, LEFT, True),
+        (LEFT, MACHINE, True),
+        (LEFT, LEFT, True),
+        (LEFT, MIDDLE, True),
+        (MIDDLE, RIGHT, True),
+        (LEFT, RIGHT, False),
+    ],
+)
+def test_parts_that_share_nothing_go_side_by_side_and_nothing_else_does(one: Claim, other: Claim, meet: bool) -> None:
+    with held(one) as holder:
+        told = held_by(other)
+
+        assert (told is not None) == meet
+        if told is not None:
+            assert f"process {holder.pid} since" in told
+        else:
+            with exclusive(other, on_wait=nobody):
+                assert held_by(one) is not None
+
+
+def test_everybody_who_is_waited_for_is_named() -> None:
+    with held(LEFT) as left, held(RIGHT) as right:
+        told = held_by(MACHINE)
+
+    assert told is not None
+    assert f"process {left.pid} " in told
+    assert f" and process {right.pid} " in told
+
+
+def test_who_waits_for_one_part_keeps_nobody_from_another() -> None:
+    waits = threading.Event()
+    took: list[float] = []
+
+    def wait_for_both() -> None:
+        with exclusive(Claim(device="both", parts=("cpu2", "cpu1")), on_wait=lambda _: waits.set()):
+            took.append(time.monotonic())
+
+    with held(LEFT):
+        waiting = threading.Thread(target=wait_for_both)
+        waiting.start()
+        assert waits.wait(30)
+        with exclusive(Claim(device="third", parts=("cpu2",)), on_wait=lambda _: None):
+            assert took == []
+    waiting.join(30)
+
+    assert len(took) == 1
+
+
+def test_asking_who_holds_a_device_tells_nobody_that_it_is_held(own_device_lock: Path) -> None:
+    assert held_by(MACHINE) is None
+    assert (own_device_lock / "pytest-thor-machine.lock").read_text() == ""
+
+
+def test_nothing_is_said_of_a_holder_that_left(own_device_lock: Path) -> None:
+    with exclusive(LEFT, on_wait=nobody):
+        assert json.loads((own_device_lock / "pytest-thor-cpu0.lock").read_text())["pid"] == os.getpid()
+    assert {file.read_text() for file in own_device_lock.glob("*.lock")} == {""}
+
+
+def test_every_user_may_wait_for_a_lock_whatever_the_umask_of_the_one_who_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
+    before = os.umask(0o077)
+    try:
+        with exclusive(LEFT, on_wait=nobody):
+            modes = {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {0o666}
+
+
+def test_a_link_in_a_locks_place_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    lock = tmp_path / "pytest-thor-machine.lock"
+    for link in (lock.symlink_to, lock.hardlink_to):
+        link(precious)
+        with pytest.raises(DeviceError, match=r"machine\.lock: the device's lock cannot be opened: .*THOR_LOCK_DIR"):
+            held_by(MACHINE)
+        lock.unlink()
+    assert precious.read_text() == "kept"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(DeviceError, match=r"nowhere/pytest-thor-machine\.lock: .*No such file"):
+        held_by(MACHINE)
+
+
+@given(noise=st.binary(max_size=200))
+def test_whatever_stands_in_a_locks_file_it_is_waited_for(noise: bytes) -> None:
+    with exclusive(MACHINE, on_wait=nobody):
+        (lock_folder() / "pytest-thor-machine.lock").write_bytes(noise)
+        assert held_by(MACHINE) is not None
+
+
+def device(part: Part | None, gpus: tuple[Gpu, ...] = ()) -> Device:
+    from dataclasses import replace
+
+    return replace(identify(), part=part, gpus=gpus)
+
+
+def test_a_device_claims_what_it_uses() -> None:
+    gpu = Gpu(name="H200", memory_bytes=None, index=1, uuid="GPU-77")
+
+    assert claim_of(device(Part(cpus=(0, 2)))).parts == ("cpu0", "cpu2")
+    assert claim_of(device(Part(gpus=(1,)), (gpu,))).parts == ("gpu-GPU-77",)
+    assert claim_of(device(Part(gpus=(1,), cpus=(3,)), (gpu,))).parts == ("cpu3", "gpu-GPU-77")
+    assert claim_of(device(None, (gpu,))).parts == ()
+
+
+def test_a_process_that_may_not_run_everywhere_claims_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu(name="H200", memory_bytes=None, index=0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+
+    allowed = sorted(os.sched_getaffinity(0))
+
+    assert claim_of(device(None, (gpu,))).parts == (*(f"cpu{number}" for number in allowed), "gpu-0")
