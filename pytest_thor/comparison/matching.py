@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from pytest_thor.believable import architecture_named
 from pytest_thor.comparison.subject import Subject
 
 By: TypeAlias = Literal["report", "build", "device", "quant", "engine", "backend", "model"]
@@ -194,7 +195,9 @@ def _only(several: Sequence[Subject], beside: Subject) -> Subject | None:
 
 
 def _alike(subject: Subject) -> tuple[str, ...]:
-    return subject.kind, _plain(subject.model), _plain(subject.quant)
+    """Return what a published cell shares with ours: a model of a known shape goes by that, whatever it is called."""
+    model = subject.architecture or architecture_named(subject.model) or _plain(subject.model)
+    return subject.kind, model, _plain(subject.quant)
 
 
 def _agrees(published: Subject, subject: Subject) -> bool:

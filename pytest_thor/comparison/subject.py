@@ -56,6 +56,7 @@ class Subject:
     values: Mapping[str, Stated] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     size_bytes: int | None = None
+    architecture: str | None = None
     bits_per_weight: float | None = None
     fingerprint: Fingerprint | None = None
     doubt: str | None = None
@@ -102,6 +103,7 @@ def of_record(record: CellRecord, *, source: str, size_bytes: int | None = None)
             if metric.threshold is not None and 0 < metric.threshold < 1 and is_metric(key)
         },
         size_bytes=(artifact.tensor_bytes or artifact.size_bytes) if artifact else size_bytes,
+        architecture=record.architecture,
         bits_per_weight=bits_of(record),
         fingerprint=_fingerprint(record.fingerprint),
         doubt=_first_sentence(record) if record.verdict == "invalid" else None,

@@ -148,3 +148,11 @@ def test_the_widest_quant_among_those_in_the_most_rows_is_the_reference_that_nob
     unknown = [*cells[:3], measured("tg128", quant="UD-Q4_K_XL")]
     assert widest_quant(matched("quant", a=unknown)) is None
     assert widest_quant(matched("quant")) is None
+
+
+def test_a_published_model_stands_beside_ours_by_its_shape_whatever_either_is_called() -> None:
+    theirs = [published(model="Qwen3-8B", parameters={"n_gen": 128})]
+
+    assert len(rows(matched("report", a=[measured(model="eight", architecture="qwen3-8b")], b=theirs))) == 1
+    assert rows(matched("report", a=[measured(model="qwen3-8b", architecture="qwen3-4b")], b=theirs)) == []
+    assert rows(matched("report", a=[measured(model="eight")], b=theirs)) == []
