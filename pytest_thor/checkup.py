@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pytest_thor.engines import ENGINES, SERVING_ENGINES
 from pytest_thor.engines.process import run_briefly
-from pytest_thor.errors import EngineError
+from pytest_thor.errors import DeviceError, EngineError
 from pytest_thor.files import cache_folder
 from pytest_thor.host.device import HERE, Device, identify
 from pytest_thor.host.findings import Finding, findings
 from pytest_thor.host.limits import limits_in_use
+from pytest_thor.host.measured_roof import measured_roof
 from pytest_thor.host.nvml import close_library, open_library
 from pytest_thor.host.source import Source
 from pytest_thor.host.telemetry import Sampler, local_sources
@@ -56,7 +58,8 @@ class Checkup:
     """What was found. ``engines`` is None for a recorded tree, which runs none.
 
     ``channels`` are the telemetry's, by group, with what they read now; ``trouble`` says what is not readable.
-    ``roof`` is what figures are held against, or None with ``roofless``, the reason.
+    ``roof`` is what figures are held against, or None with ``roofless``, the reason; ``processor`` is what the
+    processor was measured to reach, where that was asked for.
     """
 
     device: Device
@@ -66,6 +69,7 @@ class Checkup:
     findings: tuple[Finding, ...]
     roof: Roof | None = None
     roofless: str | None = None
+    processor: Roof | None = None
 
     @property
     def status(self) -> Status:
@@ -93,25 +97,25 @@ class Checkup:
             "schema": SCHEMA,
             "status": self.status,
             "device": asdict(self.device),
-            "limits": self._limits(),
+            "limits": {**_limits(self.roof), "unknown_because": self.roofless},
+            "processor_limits": None if self.processor is None else _limits(self.processor),
             "engines": engines,
             "telemetry": {"channels": self.channels, "trouble": list(self.trouble)},
             "findings": [asdict(finding) for finding in self.findings],
         }
 
-    def _limits(self) -> dict[str, Any]:
-        """Return bandwidth in B/s, the cache in bytes and peaks in operations per second, None where not known."""
-        roof = self.roof
-        return {
-            "name": roof.name if roof else None,
-            "read_bytes_per_s": roof.bandwidth if roof else None,
-            "cache_bytes": roof.cache_bytes if roof else None,
-            "operations_per_s": dict(roof.peaks) if roof else None,
-            "measured": roof.measured if roof else None,
-            "tolerance": roof.tolerance if roof else None,
-            "source": roof.source if roof else None,
-            "unknown_because": self.roofless,
-        }
+
+def _limits(roof: Roof | None) -> dict[str, Any]:
+    """Return bandwidth in B/s, the cache in bytes and peaks in operations per second, None where not known."""
+    return {
+        "name": roof.name if roof else None,
+        "read_bytes_per_s": roof.bandwidth if roof else None,
+        "cache_bytes": roof.cache_bytes if roof else None,
+        "operations_per_s": dict(roof.peaks) if roof else None,
+        "measured": roof.measured if roof else None,
+        "tolerance": roof.tolerance if roof else None,
+        "source": roof.source if roof else None,
+    }
 
 
 def check(
@@ -120,11 +124,15 @@ def check(
     engines: Mapping[str, Path] | None = None,
     watch_s: float = WATCH_S,
     cache: Path | None = None,
+    measure: Callable[[Device], AbstractContextManager[None]] | None = None,
 ) -> Checkup:
     """Look over this machine, or a recorded tree of another one; ``engines`` are the programs that the user chose.
 
     This machine is watched for ``watch_s`` seconds; a recorded tree shows one moment. Its limits are looked up, also
-    among those kept in the folder ``cache``, and never measured.
+    among those kept in the folder ``cache``, and measured only with ``measure``, which holds the device meanwhile.
+
+    Raises:
+        DeviceError: they were to be measured, and cannot be.
     """
     live = root == HERE
     device = identify(root)
@@ -152,7 +160,14 @@ def check(
         if library:
             close_library(library)
     ordered = sorted(said, key=lambda finding: finding.level != "spoils")
-    roof, roofless = limits_in_use(device, cache=(cache or cache_folder()) if live else None)
+    kept = (cache or cache_folder()) if live else None
+    processor = None
+    if measure is not None and kept is not None:
+        with measure(device):
+            processor = measured_roof(device, cache=kept, again=True)
+        if processor is None:
+            raise DeviceError("measuring the limits needs numpy: pip install 'pytest-thor[synthetic]'")
+    roof, roofless = limits_in_use(device, cache=kept)
     return Checkup(
         device=device,
         engines=found,
@@ -161,6 +176,7 @@ def check(
         findings=tuple(ordered),
         roof=roof,
         roofless=roofless,
+        processor=processor,
     )
 
 

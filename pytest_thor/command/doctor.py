@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from pytest_thor.checkup import Checkup, EngineFound, check
 from pytest_thor.engines import ENGINES
 from pytest_thor.host.device import HERE, Device
 from pytest_thor.host.findings import Finding
+from pytest_thor.host.lock import claim_of, exclusive
 from pytest_thor.roofline import Roof
 from pytest_thor.units import counted, format_bytes, format_percent, format_significant
 
@@ -44,15 +46,28 @@ _MOST = 6
     metavar="NAME=PATH",
     help="which program an engine is, as pytest's --thor-engine; may be repeated",
 )
+@click.option(
+    "--measure-limits",
+    is_flag=True,
+    help="measure now what the processor reaches, while nobody else measures here, and keep the best of it",
+)
 @click.pass_context
-def command(context: click.Context, *, as_json: bool, root: Path, engines: tuple[str, ...]) -> None:
+def command(
+    context: click.Context, *, as_json: bool, root: Path, engines: tuple[str, ...], measure_limits: bool
+) -> None:
     """Look over the machine."""
-    checkup = check(root.resolve(), engines=_chosen(engines))
+    if measure_limits and root.resolve() != HERE:
+        raise click.UsageError("--measure-limits: a recorded tree cannot be measured; leave --root out")
+    checkup = check(root.resolve(), engines=_chosen(engines), measure=_alone if measure_limits else None)
     if as_json:
         click.echo(json.dumps(checkup.to_json(), indent=1, ensure_ascii=False))
     else:
         _show(checkup)
     context.exit(checkup.status)
+
+
+def _alone(device: Device) -> AbstractContextManager[None]:
+    return exclusive(claim_of(device), on_wait=lambda sentence: click.echo(sentence, err=True))
 
 
 def _chosen(words: tuple[str, ...]) -> dict[str, Path]:
@@ -82,7 +97,7 @@ def _show(checkup: Checkup) -> None:
 
 def _draw(console: Console, checkup: Checkup) -> None:
     for title, rows in (
-        ("Machine", [*_machine(checkup.device), ("limits", _limits(checkup))]),
+        ("Machine", [*_machine(checkup.device), *_limits(checkup)]),
         ("Watched", _telemetry(checkup.channels)),
         ("Engines", [_engine(engine) for engine in checkup.engines or ()]),
     ):
@@ -128,11 +143,15 @@ def _machine(device: Device) -> Iterator[tuple[str, str]]:
         yield "container", device.container
 
 
-def _limits(checkup: Checkup) -> str:
-    """Return what figures are held against, where that comes from, or why nothing is known."""
-    roof = checkup.roof
-    if roof is None:
-        return checkup.roofless or "not known"
+def _limits(checkup: Checkup) -> Iterator[tuple[str, str]]:
+    """Yield what figures are held against, or why nothing is known, and what was measured just now beside it."""
+    yield "limits", (checkup.roofless or "not known") if checkup.roof is None else _roof(checkup.roof)
+    if checkup.processor is not None and checkup.processor != checkup.roof:
+        yield "processor's", _roof(checkup.processor)
+
+
+def _roof(roof: Roof) -> str:
+    """Return what a device reaches, and where that comes from."""
     peaks: dict[float, list[str]] = {}
     for arithmetic, peak in roof.peaks.items():
         peaks.setdefault(peak, []).append(arithmetic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pytest_thor.checkup import Checkup, EngineFound, check
-from pytest_thor.command import main
+from pytest_thor.command import doctor, main
 from pytest_thor.host import device, measured_roof
 from pytest_thor.host.device import Gpu, identify
 from pytest_thor.host.findings import Finding
 from pytest_thor.host.limits import limits_in_use
+from pytest_thor.host.lock import claim_of, held_by
 from pytest_thor.measurement import EngineBuild
 from tests.unit.host.trees import plant, write
 
@@ -110,6 +112,29 @@ def test_a_processors_limits_are_told_once_they_were_measured_and_never_measured
     assert known.roof is not None
     assert (known.roof.bandwidth, known.roof.peaks["fp32"], known.roof.measured) == (23e9, 0.25e12, True)
     assert known.to_json()["limits"]["unknown_because"] is None
+
+
+def test_the_processor_is_measured_on_request_while_nobody_else_measures(
+    own_device_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def measure(*_: object) -> tuple[float, float]:
+        seen.append(held_by(claim_of(identify())))
+        return 23e9, 0.25e12
+
+    monkeypatch.setattr(measured_roof, "_measure", measure)
+    checkup = check(engines={}, watch_s=0.01, cache=tmp_path, measure=doctor._alone)
+    [holder] = seen
+    assert str(os.getpid()) in str(holder)
+    assert checkup.to_json()["processor_limits"]["read_bytes_per_s"] == 23e9
+    assert held_by(claim_of(identify())) is None
+
+
+def test_another_machines_limits_are_not_measured_here(thor: Path) -> None:
+    result = run("--measure-limits", "--root", str(thor))
+    assert result.exit_code == 2
+    assert "--measure-limits: a recorded tree cannot be measured" in result.output
 
 
 def test_a_gpu_that_the_table_lacks_is_named() -> None:
