@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from pytest_thor.checkup import Checkup, EngineFound, check
 from pytest_thor.command import doctor, main
-from pytest_thor.host import device, measured_roof
+from pytest_thor.host import measured_roof
 from pytest_thor.host.device import Gpu, identify
 from pytest_thor.host.findings import Finding
 from pytest_thor.host.limits import limits_in_use
@@ -95,23 +95,23 @@ def test_this_machine_is_watched(own_device_lock: Path, tmp_path: Path) -> None:
     bench = next(engine for engine in checkup.engines if engine.name == "llama-bench")
     assert str(program) in str(bench.problem)
     assert checkup.channels["memory_bytes"]["available"]
+    limits = checkup.to_json()["limits"]
+    assert (limits["name"] is None) == (limits["unknown_because"] is not None)
     json.dumps(checkup.to_json(), allow_nan=False)
 
 
 def test_a_processors_limits_are_told_once_they_were_measured_and_never_measured_here(
-    own_device_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "open_library", lambda _root=None: None)  # so that it has no GPU, wherever this runs
     monkeypatch.setattr(measured_roof, "_measure", lambda *_: pytest.fail("the doctor measured"))
-    unknown = check(engines={}, watch_s=0.01, cache=tmp_path)
-    measured_roof._keep(measured_roof._place(unknown.device, tmp_path), (23e9, 0.25e12))
-    known = check(engines={}, watch_s=0.01, cache=tmp_path)
+    bare = replace(identify(), name="Some CPU", gpus=())
+    unknown, reason = limits_in_use(bare, cache=tmp_path)
+    measured_roof._keep(measured_roof._place(bare, tmp_path), (23e9, 0.25e12))
+    known, nothing = limits_in_use(bare, cache=tmp_path)
 
-    assert (unknown.roof, str(unknown.roofless)[:13]) == (None, "not known yet")
-    assert unknown.to_json()["limits"]["read_bytes_per_s"] is None
-    assert known.roof is not None
-    assert (known.roof.bandwidth, known.roof.peaks["fp32"], known.roof.measured) == (23e9, 0.25e12, True)
-    assert known.to_json()["limits"]["unknown_because"] is None
+    assert (unknown, str(reason)[:13]) == (None, "not known yet")
+    assert known is not None
+    assert (known.bandwidth, known.peaks["fp32"], known.measured, nothing) == (23e9, 0.25e12, True, None)
 
 
 def test_the_processor_is_measured_on_request_while_nobody_else_measures(
