@@ -17,6 +17,7 @@ from pytest_thor.baseline.entry import read_entry, write_entry
 from pytest_thor.command import main
 from pytest_thor.host.hygiene import DROP_CACHES
 from pytest_thor.report.saturation import sweep_lines, sweeps_of
+from pytest_thor.serving import delivery
 from tests.docs.documented import ROOT, Block, blocks
 from tests.plugin.project import FAST, SLOW_TG16, TG16, Project
 from tests.unit.baseline.test_baseline_store import entry
@@ -34,6 +35,7 @@ READ = {
     "qwen3-8b Q4_K_M llama-server load": "test_a_sweep_is_shown_as_the_page_says",
     "decode speed, threshold 3 %": "test_a_table_has_the_head_that_its_script_prints",
     "1 % between launches": "test_a_table_has_the_head_that_its_script_prints",
+    "e2el_ms > ": "test_what_is_held_back_has_the_limits_of_the_page",
     "runner ALL=(root)": "test_the_one_command_of_root_is_the_one_that_is_run",
 }
 """Examples that are no matrix, workflow, Python, JSON or command, by how they begin, and what reads them."""
@@ -174,6 +176,13 @@ def test_a_table_has_the_head_that_its_script_prints(beginning: str, script: str
 
     assert heads
     assert [head for head in heads if head not in computed and head not in source] == []
+
+
+def test_what_is_held_back_has_the_limits_of_the_page() -> None:
+    assert f"> {delivery._LONGER:g} × tpot_ms" in shown("e2el_ms > ").text
+    assert f"+ {delivery._BESIDE_MS:g} ms" in shown("e2el_ms > ").text
+    page = (ROOT / "docs" / "serving-metrics.md").read_text(encoding="utf-8")
+    assert f"answers of {delivery._LEAST_TOKENS} tokens or more" in page
 
 
 def test_the_one_command_of_root_is_the_one_that_is_run() -> None:
