@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import gguf
@@ -54,3 +60,36 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+Powerless = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def powerless() -> Powerless:
+    """Root may read and write everything: what is done within is done as somebody who may not."""
+
+    @contextlib.contextmanager
+    def put_aside() -> Iterator[None]:
+        if os.geteuid():
+            yield
+            return
+        try:
+            os.seteuid(65_534)
+        except OSError as error:
+            pytest.skip(f"root of a container that may not become somebody else: {error}")
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return put_aside
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may look into, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="thor-open-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

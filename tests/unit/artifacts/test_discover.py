@@ -5,9 +5,10 @@ from typing import Literal
 
 import pytest
 
-from pytest_thor.artifacts.discover import resolve
+from pytest_thor.artifacts.discover import claimants, resolve
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
+from tests.unit.artifacts.conftest import Powerless
 
 
 def gguf(location: str) -> ArtifactReference:
@@ -120,13 +121,31 @@ def test_a_loop_of_links_is_an_error(roots: list[Path]) -> None:
         resolve(gguf("Qwen/loop.gguf"), roots)
 
 
-def test_an_unreadable_folder_is_an_error(roots: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+def test_an_unreadable_folder_is_an_error(open_folder: Path, powerless: Powerless) -> None:
+    closed = open_folder / "Qwen"
+    closed.mkdir()
+    (closed / "there.gguf").touch()
+    for mode, location, problem in (
+        (0o000, "Qwen/there.gguf", r"there\.gguf: cannot be looked at: Permission denied"),
+        (0o311, "Qwen/absent.gguf", "Qwen: cannot be looked into: Permission denied"),
+    ):
+        closed.chmod(mode)
+        with powerless(), pytest.raises(ArtifactError, match=problem):
+            resolve(gguf(location), [open_folder])
+    closed.chmod(0o755)
 
-    monkeypatch.setattr(Path, "iterdir", denied)
-    with pytest.raises(ArtifactError, match="Qwen: cannot be looked into: Permission denied"):
-        resolve(gguf("Qwen/absent.gguf"), roots)
+
+def test_all_who_claim_one_name_are_told_in_the_order_of_the_roots(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for root in (first, second):
+        (root / "Qwen").mkdir(parents=True)
+        (root / "Qwen" / "config.json").touch()
+        (root / "m.gguf").touch()
+    (second / "m-00001-of-00002.gguf").touch()
+    assert claimants(hf("Qwen"), [first, second]) == (first / "Qwen", second / "Qwen")
+    files = (first / "m.gguf", second / "m.gguf", second / "m-00001-of-00002.gguf")
+    assert claimants(gguf("m.gguf"), [first, second]) == files
+    assert claimants(gguf("absent.gguf"), [first, second]) == ()
 
 
 @pytest.mark.parametrize(

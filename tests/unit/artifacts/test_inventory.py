@@ -19,6 +19,7 @@ from pytest_thor.artifacts.inventory import Inventory, take_inventory
 from pytest_thor.artifacts.safetensors import read_safetensors
 from pytest_thor.artifacts.synthetic_weights import write_weights
 from pytest_thor.errors import ArtifactInvalid, ArtifactMissing
+from tests.unit.artifacts.conftest import Powerless
 
 
 def write_gguf(path: Path, architecture: str = "qwen3", describe: Callable[[Any], None] | None = None) -> Path:
@@ -162,14 +163,41 @@ def test_a_store_of_blobs_is_read_through_its_links(tmp_path: Path) -> None:
     assert locations(take_inventory([tmp_path])) == ["snapshots/rev/model-Q8_0.gguf"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_folder_is_said(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "closed" / "m.gguf")
-    (tmp_path / "closed").chmod(0)
+def test_what_may_not_be_read_is_said_and_the_rest_is_listed(open_folder: Path, powerless: Powerless) -> None:
+    write_gguf(open_folder / "sound.gguf")
+    write_gguf(open_folder / "closed" / "m.gguf")
+    write_gguf(open_folder / "secret.gguf")
+    checkpoint = write_checkpoint(open_folder / "checkpoint")
+    assert len(take_inventory([open_folder]).models) == 4
+    closed = (open_folder / "closed", open_folder / "secret.gguf", checkpoint / "config.json")
+    for path in closed:
+        path.chmod(0)
     try:
-        assert "cannot be looked into: Permission denied" in sentences(take_inventory([tmp_path]))
+        with powerless():
+            inventory = take_inventory([open_folder])
     finally:
-        (tmp_path / "closed").chmod(0o755)
+        for path in closed:
+            path.chmod(0o755)
+    assert locations(inventory) == ["sound.gguf"]
+    said = sentences(inventory)
+    assert f"{open_folder / 'closed'}: cannot be looked into: Permission denied" in said
+    assert f"{open_folder / 'secret.gguf'}: cannot be read: Permission denied" in said
+    assert f"{checkpoint / 'config.json'}: cannot be read: Permission denied" in said
+
+
+def test_broken_links_and_loops_in_a_checkpoint_are_said(tmp_path: Path) -> None:
+    broken, loop = write_checkpoint(tmp_path / "broken"), write_checkpoint(tmp_path / "loop")
+    (broken / "model.safetensors").symlink_to("../blobs/gone")
+    (loop / "model.safetensors").symlink_to("model.safetensors")
+    index = write_checkpoint(tmp_path / "listed")
+    (index / "a.safetensors").symlink_to("gone")
+    (index / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "a.safetensors"}}))
+    inventory = take_inventory([tmp_path])
+    assert not inventory.models
+    said = sentences(inventory)
+    assert "broken/model.safetensors: is a broken link" in said
+    assert "loop/model.safetensors: cannot be read: Too many levels of symbolic links" in said
+    assert "1 of its 1 weight files are missing: a.safetensors" in said
 
 
 def test_a_root_that_is_not_there_is_said_and_the_same_root_twice_is_read_once(tmp_path: Path) -> None:

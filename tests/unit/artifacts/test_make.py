@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,21 +10,26 @@ import stat
 import sys
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
+from pytest_thor.artifacts import kept
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.gguf_header import read_header
+from pytest_thor.artifacts.kept import content_sha256
 from pytest_thor.artifacts.make import make_quant, source_of
 from pytest_thor.artifacts.synthetic_weights import write_weights
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid
+from tests.unit.artifacts.conftest import Powerless
 
 FAKE = """\
 import sys
 from pathlib import Path
 sys.path.insert(0, {package!r})
-log = Path({log!r})
-log.write_text(log.read_text() + " ".join(sys.argv[1:]) + "\\n" if log.exists() else " ".join(sys.argv[1:]) + "\\n")
+with open({log!r}, "a", errors="surrogateescape") as log:
+    log.write(" ".join(sys.argv[1:]) + "\\n")
 source, target, number, threads = sys.argv[-4:]
 content = Path({made!r}).read_bytes()
 print("main: build = 1 (fake)")
@@ -112,6 +118,78 @@ def test_nothing_half_written_is_left_or_used(tmp_path: Path, files: Path, extra
     assert not [path for path in cache.rglob("*") if "unfinished" in path.name or path.suffix in {".gguf", ".json"}]
     made = make_quant(files / "tiny-BF16.gguf", "F16", cache=cache, quantizer=quantizer(tmp_path, files))
     assert made.path.exists()
+
+
+@pytest.mark.parametrize("moment", ["the file reaches the disk", "its provenance is written", "it gets its name"])
+def test_a_disk_that_fills_up_at_the_end_leaves_nothing(
+    tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    source, cache = files / "tiny-BF16.gguf", tmp_path / "cache"
+
+    def full(path: object, *_: object) -> None:
+        if not str(path).endswith(".sha256"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    program = quantizer(tmp_path, files)
+    content_sha256(source, tmp_path / "cache" / "quantized", lambda _: None)
+    with monkeypatch.context() as patch:
+        if moment == "the file reaches the disk":
+            patch.setattr(os, "fsync", full)
+        elif moment == "its provenance is written":
+            patch.setattr(kept, "atomic_write_text", full)
+        else:
+            patch.setattr(Path, "replace", full)
+        with pytest.raises(ArtifactError, match="cannot be made: No space left on device; free some space or choose"):
+            make_quant(source, "F16", cache=cache, quantizer=program)
+    assert not [path for path in cache.rglob("*") if path.suffix == ".gguf" or "unfinished" in path.name]
+    assert make_quant(source, "F16", cache=cache, quantizer=program).path.exists()
+    assert len(calls(tmp_path)) == 2
+
+
+def test_a_quantizer_that_hits_a_real_limit_leaves_nothing(tmp_path: Path, files: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))"
+    cache = tmp_path / "cache"
+    with pytest.raises(ArtifactError, match=r"(?s)was ended by signal 25|File too large"):
+        make_quant(files / "tiny-BF16.gguf", "F16", cache=cache, quantizer=quantizer(tmp_path, files, limit))
+    assert not [path for path in cache.rglob("*") if path.suffix in {".gguf", ".json"} or "unfinished" in path.name]
+
+
+def test_a_cache_that_may_not_be_written_is_named(open_folder: Path, files: Path, powerless: Powerless) -> None:
+    shutil.copyfile(files / "tiny-BF16.gguf", open_folder / "tiny-BF16.gguf")
+    with powerless(), pytest.raises(ArtifactError, match="cannot be made: Permission denied"):
+        make_quant(open_folder / "tiny-BF16.gguf", "F16", cache=open_folder / "cache")
+
+
+@pytest.mark.parametrize("name", ["Größe 30B – BF16.gguf", "模型 a'b\"c BF16.gguf", "bad-\udcff-BF16.gguf"])
+def test_names_with_spaces_and_letters_of_any_kind(tmp_path: Path, files: Path, name: str) -> None:
+    source = tmp_path / "my models" / name
+    source.parent.mkdir()
+    shutil.copyfile(files / "tiny-BF16.gguf", source)
+    made = make_quant(source, "F16", cache=tmp_path / "cache", quantizer=quantizer(tmp_path, files))
+    assert read_header(made.path).quant == "F16"
+    assert json.loads(made.path.with_suffix(".json").read_text())["made_from"] == str(source)
+
+
+def test_a_shard_that_changed_is_other_content(tmp_path: Path) -> None:
+    shards = [tmp_path / f"m-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for number, path in enumerate(shards):
+        writer = gguf.GGUFWriter(path, "qwen3")
+        for key, add, value in (
+            ("split.no", writer.add_uint16, number),
+            ("split.count", writer.add_uint16, 2),
+            ("split.tensors.count", writer.add_int32, 2),
+        ):
+            add(key, value)
+        writer.add_tensor(f"t{number}.weight", np.zeros((4, 32), np.float16))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    first = content_sha256(shards[0], tmp_path, lambda _: None)
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(content[:-1] + b"\1")
+    os.utime(shards[1], ns=(1, 1))
+    assert content_sha256(shards[0], tmp_path, lambda _: None) != first
 
 
 def test_a_file_that_changed_since_is_made_again(tmp_path: Path, files: Path) -> None:
