@@ -16,6 +16,7 @@ from pytest_thor.report.document import (
     MatrixRecord,
     MetricRecord,
     ReportDocument,
+    ShardRecord,
     summarize,
 )
 
@@ -125,6 +126,7 @@ def hostile(text: str) -> ReportDocument:
     """Return a report that has a text wherever text from outside can stand."""
     names: dict[str, Any] = dict.fromkeys(("id", "matrix", "model", "quant", "backend", "engine", "workload"), text)
     said = {**names, "device": text, "location": f"{text}:3", "reason": f"{text}\n\n{text}", "advice": [text]}
+    said |= {"architecture": text, "shards": [text]}
     engine = EngineRecord(name=text, path=text, version=text, commit=text)
     evidence = {**EVIDENCE, "model_type": text, "backends": text, "build_commit": text, "n_threads": text}
     launches = [
@@ -139,6 +141,8 @@ def hostile(text: str) -> ReportDocument:
     written.environment.device = written.environment.power_mode = text
     written.environment.engines = [engine]
     written.matrix[0].name = text
+    written.notes = [text]
+    written.shards = [ShardRecord(name=text, device=text, started_at=text, finished_at=text, cells=4, notes=[text])]
     return written
 
 
