@@ -8,10 +8,12 @@ long before, even one token at a time.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import median
 
 from pytest_thor.serving.trace import Trace
 from pytest_thor.units import format_quantity
@@ -22,6 +24,8 @@ _BESIDE_MS = 50.0
 """What a request may take beside its tokens: connecting, waking, waiting for a turn."""
 _LEAST_TOKENS = 16
 """Of fewer output tokens the pace is not told: a few may be decoded in one step."""
+_AS_OTHERS = 0.5
+"""From this share of the usual time per token on, an answer streams as those that were not held back."""
 _MOST_HELD = 0.25
 """The share of held answers from which on the summaries of a run are those of a mixture."""
 
@@ -56,7 +60,7 @@ def delivery_of(traces: Sequence[Trace]) -> Delivery:
     """
     beside = _Beside(traces)
     paced = [one for trace in traces if (one := _paced(trace, beside)) is not None]
-    held = [one for one in paced if one.held]
+    held = _without_stalls(paced)
     doubt = None
     if held and len(held) >= _MOST_HELD * len(paced):
         typical = sorted(held, key=lambda one: one.pace_ms)[len(held) // 2]
@@ -80,6 +84,13 @@ def _paced(trace: Trace, beside: _Beside) -> _Paced | None:
     pace_ms = trace.tpot_ms or 0.0  # all messages within one packet: no time per token is known, and none went by
     tokens = beside.tokens(trace.sent_ns, trace.token_ns[-1])
     return _Paced(pace_ms=pace_ms, whole_ms=trace.e2el_ms or 0.0, work_ms=pace_ms * tokens)
+
+
+def _without_stalls(paced: Sequence[_Paced]) -> list[_Paced]:
+    """Return those that were held back, without those that only began late and then streamed as the others did."""
+    streamed = [one.pace_ms for one in paced if not one.held]
+    usual_ms = median(streamed) if streamed else math.inf
+    return [one for one in paced if one.held and one.pace_ms < _AS_OTHERS * usual_ms]
 
 
 class _Beside:

@@ -81,6 +81,12 @@ def test_what_has_no_pace_is_not_judged(changed: dict[str, object]) -> None:
     assert delivery_of([replace(held, **changed)]).of == 0  # type: ignore[arg-type]
 
 
+def test_a_request_that_began_late_and_then_streamed_is_not_held_back() -> None:
+    """The first of a server that compiles what it needs: ten seconds, and then as fast as the others."""
+    delivery = delivery_of([request(sent_ms=-20_000.0, ttft_ms=10_000.0, whole_ms=10_136.0), *in_turn(*STREAMED)])
+    assert (delivery.held, delivery.of) == (0, 4)
+
+
 def test_a_request_that_waits_behind_others_is_not_held_back() -> None:
     """One slot, a hundred requests at once: the last waits for all the others' work."""
     traces = [
