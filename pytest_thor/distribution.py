@@ -16,13 +16,19 @@ from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import DeviceError
 from pytest_thor.options import Options
 from pytest_thor.scheduling import CellsOfNodes, DeviceScheduling, Scope
-from pytest_thor.seat import ASSIGNED, VARIABLE, Seat, seat_on
+from pytest_thor.seat import ASSIGNED, VARIABLE, Seat, seat_on, told_seat
 from pytest_thor.units import counted
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
 
-_PROBE = "from pytest_thor.seat import brought_seat\nchannel.send(brought_seat())\n"
+_PROBE = """\
+import subprocess, sys
+command = [sys.executable, "-m", "pytest_thor.seat"]
+asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+channel.send((asked.returncode, asked.stdout, asked.stderr))
+"""
+"""Asked in a process of its own: pytest wants to be the first that imports its plugins in a worker."""
 _PROBE_S = 60.0
 _PATHS = ("--thor-matrix", "--thor-models", "--thor-baseline", "--thor-report", "--thor-imatrix")
 
@@ -121,17 +127,20 @@ def _ask(gateway: Any) -> Seat:  # noqa: ANN401 - execnet's
     """Ask a worker that is about to be started for its device."""
     channel = gateway.remote_exec(_PROBE)
     try:
-        told = channel.receive(_PROBE_S)
+        status, told, complaint = channel.receive(_PROBE_S)
         channel.waitclose(_PROBE_S)
     except (channel.RemoteError, channel.TimeoutError, EOFError) as error:
-        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        status, told, complaint = 1, "", str(error) or type(error).__name__
+    if status:
+        last = complaint.strip().splitlines()[-1:] or [f"exit status {status}"]
         raise pytest.UsageError(
             f"--tx {gateway.spec}: pytest-thor does not answer there: {last[0]}; install the same version for the "
             "Python that python=… names"
-        ) from error
-    if "error" in told:
-        raise pytest.UsageError(f"--tx {gateway.spec}: {told['error']}")
-    return Seat(slug=told["slug"], key=told["key"], part=told["part"])
+        )
+    try:
+        return told_seat(told)
+    except DeviceError as error:
+        raise pytest.UsageError(f"--tx {gateway.spec}: {error}") from error
 
 
 def _with_equals_signs(arguments: Sequence[str]) -> tuple[str, ...]:

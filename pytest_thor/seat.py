@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_thor.errors import DeviceError
@@ -58,16 +58,25 @@ def part_of_environment(environ: Mapping[str, str]) -> Part | None:
         raise DeviceError(f"{VARIABLE}={text}: {error}") from None
 
 
-def brought_seat() -> dict[str, str]:
-    """Return the seat of a worker that brings its own device, as plain words: asked for from another machine.
+def told_seat(text: str) -> Seat:
+    """Read the seat that a worker's machine tells, by ``python -m pytest_thor.seat`` there.
 
-    ``error`` says why there is none.
+    Raises:
+        DeviceError: there is none; it says why.
     """
+    told = json.loads(text)
+    if "error" in told:
+        raise DeviceError(told["error"])
+    return Seat(slug=told["slug"], key=told["key"], part=told["part"])
+
+
+def tell() -> None:
+    """Print the seat of a worker that brings its own device, for another machine to read."""
     try:
-        seat = seat_on(part_of_environment(os.environ))
+        told = asdict(seat_on(part_of_environment(os.environ)))
     except DeviceError as error:
-        return {"error": str(error)}
-    return {"slug": seat.slug, "key": seat.key, "part": seat.part}
+        told = {"error": str(error)}
+    print(json.dumps(told))
 
 
 def _machine() -> str:
@@ -77,3 +86,7 @@ def _machine() -> str:
     except (OSError, UnicodeDecodeError):
         told = platform.node()
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    tell()
