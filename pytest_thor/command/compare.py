@@ -35,7 +35,9 @@ _FORMATS = ("table", "markdown", "html", "json")
     type=click.Choice(get_args(By)),
     help="the word that is compared; by default reports, or quants of one report",
 )
-@click.option("--reference", help="the side that the others are held against; by default the first, of quants the widest")
+@click.option(
+    "--reference", help="the side that the others are held against; by default the first, of quants the widest"
+)
 @click.option("--metric", "metrics", multiple=True, help="compare these (tg_tps, 'ttft_ms.*', '*'); may be repeated")
 @click.option("-k", "pattern", default="", help="only cells whose id has this in it")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True)
