@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import pytest
 
 from pytest_thor.artifacts.obtain import Means
-from pytest_thor.host.part import Part, overlapping, parse_part
 from pytest_thor.units import parse_duration
+
+if TYPE_CHECKING:
+    from pytest_thor.host.part import Part
 
 UpdateMode: TypeAlias = Literal["missing", "accept"]
 InconclusivePolicy: TypeAlias = Literal["pass", "warn", "fail"]
@@ -383,7 +385,12 @@ def _programs(config: pytest.Config, here: Path, option: Literal["engine", "agai
 
 def _devices(config: pytest.Config) -> tuple[Part, ...]:
     given = config.getoption("--thor-device") or config.getini("thor_device")
-    devices = [_device(text) for text in given or filter(None, [os.environ.get("THOR_DEVICE", "").strip()])]
+    given = given or [text for text in [os.environ.get("THOR_DEVICE", "").strip()] if text]
+    if not given:
+        return ()
+    from pytest_thor.host.part import overlapping
+
+    devices = [_device(text) for text in given]
     shared = overlapping(devices)
     if shared:
         raise pytest.UsageError(
@@ -397,6 +404,8 @@ def _devices(config: pytest.Config) -> tuple[Part, ...]:
 
 
 def _device(text: str) -> Part:
+    from pytest_thor.host.part import parse_part
+
     try:
         return parse_part(text)
     except ValueError as error:

@@ -107,6 +107,17 @@ def test_a_busy_machine_is_waited_for(thor: Path) -> None:
     assert settled.waited_s == pytest.approx(0.5)
 
 
+def test_memory_that_others_take_on_a_shared_machine_is_not_waited_for(thor: Path) -> None:
+    hygiene, clock = Hygiene(thor, pid=100, shared=True), Clock()
+    before = hygiene.look(clock())
+    write(thor, "proc/meminfo", "MemTotal: 128790528 kB\nMemAvailable: 1 kB\n")
+
+    settled = hygiene.settle(Rest(), before=before, clock=clock, sleep=clock.sleep)
+
+    assert settled.unmet == ()
+    assert before.available_bytes is None
+
+
 def test_what_is_not_known_is_not_waited_for(tmp_path: Path) -> None:
     hygiene, clock = Hygiene(tmp_path, pid=100), Clock()
 

@@ -97,6 +97,12 @@ def test_what_fails_later_is_missing() -> None:
     assert found["temperature_c.gpu0"] == 55
 
 
+def test_only_the_gpus_that_are_asked_for_are_sources() -> None:
+    assert [source.channels[0].name for source in nvml.sources(Card(FULL), (0, 3))] == ["gpu0"]
+    assert nvml.sources(Card(FULL), (1,)) == []
+    assert nvml.sources(Card(FULL), ()) == []
+
+
 def test_a_gpu_that_tells_nothing_is_no_source() -> None:
     assert nvml.sources(Card()) == []
 

@@ -73,8 +73,10 @@ def test_this_machine_tells_everything() -> None:
     assert not [name for name, value in readings(Path("/")).items() if math.isnan(value)]
 
 
-def process(root: Path, pid: int, parent: int, *, name: str = "x", ticks: int = 0, ended: int = 0) -> None:
-    line = f"{pid} ({name}) S {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 {ended} 0 20 0 1 0 5 0 0\n"
+def process(
+    root: Path, pid: int, parent: int, *, name: str = "x", ticks: int = 0, ended: int = 0, cpu: int = 0
+) -> None:
+    line = f"{pid} ({name}) S {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 {ended} 0 20 0 1 0 5 0 0 {'0 ' * 14}{cpu} 0 0\n"
     write(root, f"proc/{pid}/stat", line)
 
 
@@ -97,6 +99,33 @@ def test_time_is_told_apart_by_whose_process_it_was(tmp_path: Path) -> None:
     assert (shares.ours_cores, shares.others_cores, shares.kernel_cores) == pytest.approx((2.0, 0.5, 0.1))
     assert [(other.name, other.cores) for other in shares.busiest] == [("a ) (b", 0.5)]
     assert watch.ours == {100, 101}
+
+
+def test_on_a_cpu_set_others_count_while_they_run_there(tmp_path: Path) -> None:
+    watch = ProcessWatch(tmp_path, pid=100, cpus=(2, 3))
+    process(tmp_path, 100, 1)
+    for pid, name in ((50, "near"), (60, "far"), (70, "passing")):
+        process(tmp_path, pid, 1, name=name, ticks=900 * TICKS, cpu=7)
+    watch.look(0.0)
+    process(tmp_path, 50, 1, name="near", ticks=902 * TICKS, cpu=3)
+    process(tmp_path, 60, 1, name="far", ticks=905 * TICKS, cpu=7)
+    process(tmp_path, 70, 1, name="passing", ticks=901 * TICKS, cpu=2)
+    watch.look(5.0)
+    process(tmp_path, 70, 1, name="passing", ticks=906 * TICKS, cpu=7)
+    watch.look(10.0)
+
+    shares = watch.between(0.0, 10.0)
+
+    assert shares is not None
+    assert shares.others_cores == pytest.approx(0.3)
+    assert [other.name for other in shares.busiest] == ["near", "passing"]
+
+
+def test_the_time_of_some_cpus_is_theirs_alone() -> None:
+    text = b"cpu  9 9 9 9 9 9 9 9\ncpu0 100 0 20 5 5 1 1 7\ncpu1 1 1 1 1 1 1 1 1\ncpu10 40 0 0 0 0 0 0 3\nintr 1\n"
+
+    assert proc.cpu_seconds(text, (0, 10)) == pytest.approx((162 / TICKS, 10 / TICKS))
+    assert all(math.isnan(value) for value in proc.cpu_seconds(text, (0, 5)))
 
 
 def test_a_process_that_came_and_went_between_two_looks_still_counts(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_thor.host.part import Part
 from pytest_thor.host.series import Series
 from pytest_thor.host.source import MISSING, Channel, Source
 from pytest_thor.host.telemetry import BUDGET, Sampler, local_sources
@@ -180,6 +181,30 @@ def test_a_device_is_fed_through_rails_that_count_nothing_twice(
     found = total_energy(energy_j)
 
     assert (found["rails"] if found else None) == rails
+
+
+@pytest.mark.parametrize(
+    ("part", "rails"),
+    [
+        (None, ["VIN"]),
+        (Part(gpus=(1,)), ["gpu1"]),
+        (Part(gpus=(0, 1), cpus=(0,)), ["gpu0", "gpu1"]),
+        (Part(cpus=(0,)), None),
+    ],
+)
+def test_what_feeds_others_too_is_no_energy_of_a_part(
+    tmp_path: Path, part: Part | None, rails: list[str] | None
+) -> None:
+    sources = [
+        Steps(Channel(group="power_w", name=name), [20.0] * 20) for name in ("VIN", "gpu0", "gpu1", "cpu package-0")
+    ]
+
+    with Sampler(sources, root=tmp_path, watch_processes=False, part=part) as sampler:
+        start = time.monotonic()
+        assert all(source.over.wait(30) for source in sources)
+        telemetry = sampler.between(start, time.monotonic())
+
+    assert (telemetry.total_energy["rails"] if telemetry.total_energy else None) == rails
 
 
 @pytest.mark.parametrize(
