@@ -19,7 +19,7 @@ _CAUSES = {
     "pp_tps": "the prompt came from a prefix cache, or the model or the number of tokens is another",
     "ttft_ms": "the prompts came from a prefix cache, or are shorter than they claim",
     "tg_tps": "the model or its quant is another, or tokens were miscounted",
-    "tpot_ms": "the model or its quant is another, or tokens were miscounted",
+    "tpot_ms": "the model or its quant is another, tokens were miscounted, or answers were held back and came at once",
     "e2el_ms": "the prompts came from a prefix cache, or the outputs are shorter than they claim",
     "output_tps": "tokens were miscounted, or the model is another",
     "total_tps": "the prompts came from a prefix cache, or tokens were miscounted",
