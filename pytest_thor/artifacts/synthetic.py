@@ -100,8 +100,7 @@ def make_synthetic(
     )
     try:
         if _is_sound(recipe):
-            if any(_superseded(recipe)):
-                _clean_up(recipe)
+            _clean_up(recipe)
             return recipe.target
         recipe.folder.mkdir(parents=True, exist_ok=True)
         with _only_maker(recipe):
@@ -216,9 +215,11 @@ def _remove_superseded(recipe: _Recipe) -> None:
 
 
 def _clean_up(recipe: _Recipe) -> None:
-    """Remove superseded files, unless another process is making some: the next one will."""
-    with contextlib.suppress(Timeout), FileLock(recipe.folder / ".lock", timeout=0):
-        _remove_superseded(recipe)
+    """Remove superseded files where that is possible now: not while another process makes some, nor for readers."""
+    with contextlib.suppress(OSError):  # a Timeout is one
+        if any(_superseded(recipe)):
+            with FileLock(recipe.folder / ".lock", timeout=0):
+                _remove_superseded(recipe)
 
 
 @contextlib.contextmanager

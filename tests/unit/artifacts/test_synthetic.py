@@ -24,6 +24,7 @@ from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.gguf_header import read_header
 from pytest_thor.artifacts.synthetic import make_synthetic
 from pytest_thor.errors import ArtifactError
+from tests.unit.artifacts.conftest import Powerless
 
 MakeQuantizer = Callable[[str], Path]
 
@@ -262,6 +263,15 @@ def test_an_old_file_stays_while_another_process_makes_some(cache: Path) -> None
     assert old.exists()
     make_synthetic("qwen3-tiny", "F16", cache=cache)
     assert not old.exists()
+
+
+def test_a_cache_that_may_only_be_read_is_used_as_it_is(open_folder: Path, powerless: Powerless) -> None:
+    made = make_synthetic("qwen3-tiny", "F16", cache=open_folder)
+    old = old_version(made, "F16")
+    (made.parent / ".lock").unlink()
+    with powerless():
+        assert make_synthetic("qwen3-tiny", "F16", cache=open_folder) == made
+    assert old.exists()
 
 
 def test_two_who_ask_at_once_get_one_file_made_once(cache: Path, quantizer: MakeQuantizer, tmp_path: Path) -> None:
