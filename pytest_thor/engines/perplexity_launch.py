@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -114,9 +115,11 @@ def _measured(running: _Running) -> tuple[Samples, Windows]:
     running.evidence |= {
         "chunks": head.chunks,
         "perplexity_after_chunk": output.perplexities,
-        "statistics": output.statistics,
+        "statistics": {name: value for name, value in output.statistics.items() if math.isfinite(value)},
     }
     perplexity, divergence = output.statistics[PERPLEXITY], output.statistics[DIVERGENCE]
+    if not math.isfinite(divergence):
+        raise _CannotError(f"the divergence of {order.artifact.name} from the reference is {divergence}, no number")
     return {"perplexity": (perplexity,), "kl_divergence": (max(divergence, SMALLEST_DIVERGENCE),)}, output.window
 
 

@@ -81,6 +81,11 @@ def test_what_is_not_known_has_no_bounds(tmp_path: Path) -> None:
     assert bounds_of(CELL, path=ELSEWHERE, device=replace(BARE, name=card.name, gpus=(card,)), cache=tmp_path) is None
 
 
+def test_no_device_limits_how_well_a_text_is_predicted() -> None:
+    quality = replace(CELL, workload=Workload(name="text", kind="quality", parameters=(("ctx_size", 512),)))
+    assert bounds_of(quality, path=ELSEWHERE, device=THOR, cache=Path("/nonexistent")) is None
+
+
 def test_limits_from_the_table_need_no_confirmation(tmp_path: Path) -> None:
     bounds, doubt = confirmed_doubt(thor_bounds(), CELL, {"tg_tps": (1000.0,)}, device=THOR, cache=tmp_path)
 

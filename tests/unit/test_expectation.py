@@ -103,6 +103,16 @@ def test_a_cell_without_a_past_takes_most_launches_and_a_typical_time(tmp_path: 
     assert seconds_of([new], known) == 6 * (10 + START_S)
 
 
+def test_a_quality_cell_is_launched_once(tmp_path: Path) -> None:
+    quality = cell("quality", ctx_size=512, chunks=8)
+    keep(tmp_path, DECODE, {"tg_tps": 50.0})
+    _, known = expected([DECODE, quality], {"/x.yaml": tmp_path}, launches=(2, 6))
+    assert (known[quality].launches, known[quality].work_s) == (1, None)
+    keep(tmp_path, quality, {"perplexity": 7.0})
+    _, known = expected([DECODE, quality], {"/x.yaml": tmp_path}, launches=(2, 6))
+    assert (known[quality].launches, known[DECODE].launches) == (1, 2)
+
+
 def test_where_nothing_is_stored_nothing_is_expected(tmp_path: Path) -> None:
     device, known = expected([DECODE], {"/x.yaml": tmp_path / "absent"}, launches=(1, 6))
     assert device is None

@@ -73,6 +73,9 @@ def test_a_bench_needs_its_tokens_and_a_server_its_context(model: Path) -> None:
     per_token = 2 * shape.layers * shape.kv_heads * shape.head_size * 2
     assert decode.need.kv_bytes == 128 * per_token
     assert decode.need.weights_bytes == 2 * shape.parameters + 2 * sum(s[0] for n, s in shape.tensors if "norm" in n)
+    quality = fit_of(cell("llama-perplexity", "quality", {"ctx_size": 512}), model, PLAIN)
+    assert quality is not None
+    assert quality.need.kv_bytes == 512 * per_token
     server = fit_of(cell("llama-server", "serving", {}, ctx_size=65_536, parallel=8), model, PLAIN)
     assert server is not None
     assert server.need.kv_bytes == 65_536 * per_token

@@ -18,6 +18,8 @@ from pytest_thor.judge.gates import gates
         ("serving", {}, {"output_tps": 0.05, "ttft_ms.median": 0.10, "tpot_ms.median": 0.05}),
         ("decode", {"tg_tps": 0.01, "pp_tps": 0.02, "ttft_ms.p99": 0.1}, {"tg_tps": 0.01}),
         ("decode", {"load_s": 0.2}, {"tg_tps": 0.03, "load_s": 0.2}),
+        ("quality", {"load_s": 0.2, "tg_tps": 0.2}, {"perplexity": 0.01, "kl_divergence": 0.10}),
+        ("decode", {"perplexity": 0.2}, {"tg_tps": 0.03}),
     ],
 )
 def test_each_kind_has_its_own_and_thresholds_add_more(

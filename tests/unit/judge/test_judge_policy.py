@@ -6,7 +6,15 @@ from typing import Literal
 
 import pytest
 
-from pytest_thor.judge.policy import Outcome, doubt, needs_another_launch, outcome, planned_comparisons
+from pytest_thor.cell import Kind
+from pytest_thor.judge.policy import (
+    Outcome,
+    doubt,
+    launches_planned,
+    needs_another_launch,
+    outcome,
+    planned_comparisons,
+)
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 
@@ -80,7 +88,21 @@ def test_a_suspicion_goes_first_then_the_larger_loss_then_what_may_be_a_baseline
     assert worth[-1] == 0
 
 
+@pytest.mark.parametrize("kind", ["prefill", "decode", "serving"])
+def test_speeds_are_launched_as_often_as_was_asked(kind: Kind) -> None:
+    assert launches_planned(kind, 3, 8) == (3, 8, 8)
+
+
+def test_what_every_launch_repeats_is_launched_once_and_a_second_time_to_confirm() -> None:
+    assert launches_planned("quality", 3, 8) == (1, 2, 1)
+    assert launches_planned("quality", 1, 1) == (1, 1, 1)
+    planned = launches_planned("quality", 3, 8)
+    assert not needs_another_launch([Verdict.UNCHANGED], minimum=planned.least, maximum=planned.most)
+    assert needs_another_launch([Verdict.REGRESSED], minimum=planned.least, maximum=planned.most)
+
+
 def test_planned_comparisons_are_the_gates() -> None:
+    assert planned_comparisons("quality", {}) == 0  # no chance in them
     assert planned_comparisons("decode", {}) == 1
     assert planned_comparisons("serving", {"ttft_ms.p99": 0.1}) == 4
 

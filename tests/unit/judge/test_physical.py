@@ -270,3 +270,8 @@ def test_speculation_is_known_by_the_settings(settings: dict[str, Setting], spec
 @pytest.mark.parametrize("parameters", [{"prefix_cache": True}, {"fresh_prompts": False}])
 def test_prompts_that_may_repeat_have_no_floor(parameters: dict[str, Setting]) -> None:
     assert load_of(workload("serving", input_len=8, output_len=8, max_concurrency=1, **parameters)).cached
+
+
+def test_a_quality_workload_has_no_limits() -> None:
+    workload = Workload(name="text", kind="quality", parameters=(("ctx_size", 512), ("text", "wiki.txt")))
+    assert limits(COST, ROOF, load_of(workload)) == {}

@@ -79,3 +79,17 @@ def test_gpt_oss_is_the_first_of_its_shards(cells: tuple[Cell, ...]) -> None:
         "ggml-org/gpt-oss-120b-GGUF/gpt-oss-120b-mxfp4-00001-of-00003.gguf"
     }
     assert [cell.workload.name for cell in cells] == ["pp512", "tg128", "high-load", "low-load"]
+
+
+@pytest.mark.parametrize("cells", ["quality.yaml"], indirect=True)
+def test_quality_stands_beside_speed_for_every_quant(cells: tuple[Cell, ...]) -> None:
+    assert [(cell.quant, cell.kind) for cell in cells] == [
+        ("F16", "decode"),
+        ("F16", "quality"),
+        ("Q8_0", "decode"),
+        ("Q8_0", "quality"),
+        ("Q4_K_M", "decode"),
+        ("Q4_K_M", "quality"),
+    ]
+    assert {cell.artifact.format for cell in cells} == {"synthetic"}
+    assert {cell.workload["reference"] for cell in cells if cell.kind == "quality"} == {"F16"}
