@@ -33,7 +33,7 @@ def checkpoint_of(reference: ArtifactReference, quant: str, roots: Sequence[Path
     """Return the HF directory that a missing GGUF file can be converted from, None where there is none.
 
     It is named as the file is without its quant, and lies beside the file or beside the file's folder; or it is that
-    folder itself. ``Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf`` is made from ``Qwen/Qwen3-8B``.
+    folder itself, if it is so named. ``Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf`` is made from ``Qwen/Qwen3-8B``.
     """
     if reference.format != "gguf":
         return None
@@ -41,9 +41,10 @@ def checkpoint_of(reference: ArtifactReference, quant: str, roots: Sequence[Path
     stem = re.sub(rf"[-._]?{re.escape(quant)}$", "", wanted.stem, flags=re.IGNORECASE)
     for root in roots:
         folder = (root / wanted).parent
-        for place_ in (folder / stem, folder.parent / stem, folder):
-            if stem and _is_checkpoint(place_):
-                return place_
+        own = [folder] if re.sub("[-_.]gguf$", "", folder.name.lower()) == stem.lower() else []
+        for candidate in (folder / stem, folder.parent / stem, *own):
+            if stem and _is_checkpoint(candidate):
+                return candidate
     return None
 
 
