@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +22,7 @@ from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.host.device import identify
 from pytest_thor.host.part import Part, parse_part, pin
 from pytest_thor.options import Options
+from pytest_thor.progress import Status
 from pytest_thor.published.reference import load_all
 from pytest_thor.published_beside import published_beside
 from pytest_thor.report import document
@@ -52,7 +55,7 @@ class Measuring:
         self._results = Results()
         self._terminal = Terminal(config, id_width=max((len(cell.id) for cell in self._cells.values()), default=0))
         self._part = _bound_to(config, chosen)
-        self._session = config.stash[SESSION] = Session(self._setup(), self._terminal.show)
+        self._session = config.stash[SESSION] = Session(self._setup(), self._show)
         self._stored: list[Path] = []
         self._troubles: list[str] = []
         self._report: Path | None = None
@@ -76,6 +79,16 @@ class Measuring:
                 f"{self._options.report}: the report folder cannot be written: {error.strerror}; "
                 "give another with --thor-report DIR"
             ) from error
+
+    def _show(self, status: Status) -> None:
+        """Show what is going on; a worker, which has no terminal of its own, says only what it waits for."""
+        if not self._is_worker:
+            self._terminal.show(status)
+        elif status.waits:
+            capture = self._config.pluginmanager.get_plugin("capturemanager")
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                sys.stderr.write(f"\n{os.environ['PYTEST_XDIST_WORKER']}: {status.step}\n")
+                sys.stderr.flush()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan what is left after every selection."""

@@ -18,6 +18,7 @@ class Status:
     """What the session is doing right now.
 
     ``launch`` is the running or, where ``finished``, the finished launch of the cell; ``left_s`` is an estimate.
+    ``waits`` where nothing goes on until another session has finished.
     """
 
     step: str
@@ -26,6 +27,7 @@ class Status:
     finished: bool = False
     rate_tps: float | None = None
     left_s: float | None = None
+    waits: bool = False
 
 
 Observer: TypeAlias = Callable[[Status], None]
@@ -43,7 +45,7 @@ class Reporter:
 
     def waits(self, sentence: str) -> None:
         """Tell what is waited for."""
-        self._observer(Status(step=sentence))
+        self._observer(Status(step=sentence, waits=True))
 
     def prepares(self, cell: Cell, step: str) -> None:
         """Tell what is done before a cell can be launched."""

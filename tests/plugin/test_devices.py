@@ -141,12 +141,13 @@ def test_two_runs_at_once_on_one_device_take_turns(side: Side, workers: tuple[st
     assert max(overlaps_s(together)) < CLOCK_S
 
 
-def test_who_is_waited_for_is_said(side: Side) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["sessions", "xdist"])
+def test_who_is_waited_for_is_said(side: Side, workers: tuple[str, ...]) -> None:
     side.engine_waits_for(2)  # the first engine waits until the test lets it go on
     with start(side, "--thor-report", "report-first") as first:
         while not list(side.engine.parent.glob("on-*.begun")):
             assert first.poll() is None
-        second = start(side, "--thor-report", "report-second")
+        second = start(side, "--thor-report", "report-second", *workers)
         told = ""
         assert second.stdout is not None
         while "is being measured by" not in told:
