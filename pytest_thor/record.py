@@ -27,6 +27,7 @@ from pytest_thor.report.document import (
     PastRunRecord,
     RecentRecord,
 )
+from pytest_thor.report.doubts import with_launches
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 from pytest_thor.weights import weights_of
 
@@ -150,11 +151,10 @@ def cell_record(
     judgement = trial.judgement
     weights = weights_of(trial.cell, prepared.artifact)
     bare = unmeasured_record(trial.cell, device=device, outcome="error", reason="")
-    return bare.model_copy(
+    record = bare.model_copy(
         update={
             "outcome": outcome,
             "verdict": judgement.verdict.value if judgement else None,
-            "reason": " ".join(filter(None, [_reason(trial), note])),
             "architecture": weights.architecture,
             "weights": weights.count,
             "bits_per_weight": weights.bits,
@@ -168,6 +168,8 @@ def cell_record(
             "metrics": with_limits(metric_records(trial, spreads), trial.bounds),
         }
     )
+    reason = with_launches(_reason(trial), record)
+    return record.model_copy(update={"reason": " ".join(filter(None, [reason, note]))})
 
 
 def _turns(trial: Trial, past: Stored) -> list[str]:

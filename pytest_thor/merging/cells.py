@@ -13,6 +13,7 @@ from pytest_thor.judge.policy import outcome
 from pytest_thor.merging.judging import Anchors, fingerprint_of, judge_again
 from pytest_thor.record import metric_record
 from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, Outcome, PolicyRecord
+from pytest_thor.report.doubts import with_launches
 from pytest_thor.report.sheets import one_line
 from pytest_thor.units import counted
 from pytest_thor.verdict import Judgement, Verdict
@@ -89,7 +90,7 @@ def concluded(joined: CellRecord, judgement: Judgement, *, outcomes: Mapping[str
         update={
             "verdict": verdict.value,
             "outcome": outcomes[verdict.value],
-            "reason": f"{judgement.reason} {origin}",
+            "reason": f"{with_launches(judgement.reason, joined)} {origin}",
             "metrics": metrics,
         }
     )

@@ -13,7 +13,6 @@ from pytest_thor.units import counted
 
 _NAMED = 10
 _DIGITS = 10
-_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

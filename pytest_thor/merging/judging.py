@@ -19,6 +19,7 @@ from pytest_thor.judge.multiplicity import adjust
 from pytest_thor.judge.spread import CellPast, Spread, estimate_spreads
 from pytest_thor.past import comparable_runs, past_runs
 from pytest_thor.report.document import CellRecord, LaunchRecord
+from pytest_thor.report.doubts import with_launches
 from pytest_thor.report.figures import first_paragraph
 from pytest_thor.report.sheets import one_line
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
@@ -153,7 +154,8 @@ def _other_doubt(part: CellRecord, judgement: Judgement) -> str | None:
         return None
     own = [doubt for launch in (*part.launches, *part.reference_launches) for doubt in launch.doubts]
     reason = first_paragraph(part.reason)[0]
-    return None if own and reason == doubted(judgement, title=part.id, doubts=own).reason else reason
+    told = doubted(judgement, title=part.id, doubts=own).reason
+    return None if own and reason.startswith((told, with_launches(told, part))) else reason
 
 
 def _samples(launch: LaunchRecord) -> dict[str, tuple[float, ...]]:

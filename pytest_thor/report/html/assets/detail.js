@@ -27,11 +27,12 @@ async function detailOf(cell) {
     make("p", {}, make("small", {}, [record.matrix, record.location, record.device, record.outcome, ...record.shards.map((name) => `shard ${name}`)].join(" · "))));
 }
 
-// Every doubt once, with the launches that it is said of.
+// Every doubt that the paragraph does not tell, once, with the launches that it is said of.
 function doubtsOf(record) {
   const said = [["", record.launches], ["reference ", record.reference_launches]].flatMap(([role, launches]) =>
     launches.flatMap((launch, place) => [...new Set(launch.doubts)].map((doubt) => ({ doubt, role, number: place + 1 }))));
-  return [...d3.group(said, (each) => each.doubt)].map(([doubt, each]) => {
+  const untold = said.filter(({ doubt }) => ![doubt, doubt.slice(0, 1).toUpperCase() + doubt.slice(1)].some((form) => record.reason.includes(form)));
+  return [...d3.group(untold, (each) => each.doubt)].map(([doubt, each]) => {
     const where = [...d3.group(each, (one) => one.role)].map(([role, of]) => `${role}${of.length === 1 ? "launch" : "launches"} ${of.map((one) => one.number).join(", ")}`);
     return `${where.join(" and ")}: ${doubt}`;
   });
