@@ -16,6 +16,7 @@ from pytest_thor.matrix.document import (
     OverrideEntry,
     Prefill,
 )
+from pytest_thor.matrix.quality import Quality
 from pytest_thor.matrix.serving import LengthRange, Serving, Slo, Sweep
 from pytest_thor.matrix.values import Section
 
@@ -44,7 +45,20 @@ def test_the_mistakes_are_told_as_the_page_says(
 
 @pytest.mark.parametrize(
     "section",
-    [Document, ModelEntry, BackendEntry, Prefill, Decode, Serving, LengthRange, Slo, Sweep, Match, OverrideEntry],
+    [
+        Document,
+        ModelEntry,
+        BackendEntry,
+        Prefill,
+        Decode,
+        Serving,
+        Quality,
+        LengthRange,
+        Slo,
+        Sweep,
+        Match,
+        OverrideEntry,
+    ],
 )
 def test_every_key_is_explained(section: type[Section]) -> None:
     assert [key for key in section.model_fields if f"`{key}`" not in TEXT and f"{key}:" not in TEXT] == []
