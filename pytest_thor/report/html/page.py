@@ -16,6 +16,7 @@ from pytest_thor.report.published_figure import Published
 from pytest_thor.report.quants import shares_of
 from pytest_thor.report.ranking import WORDS, worst_first
 from pytest_thor.report.saturation import sweeps_of
+from pytest_thor.units import format_bytes
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -71,6 +72,7 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
         skipped=changes.skipped(ordered),
         quants=tables.quant_tables(document),
         sweeps=tables.sweep_tables(sweeps),
+        facts={name: _fact(name, value) for name, value in document.environment.fingerprint.items()},
         run_time=shown_run_time(document),
         builds=[shown_build(engine) for engine in document.environment.engines],
         policy=_policy(scripts),
@@ -80,6 +82,15 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
         data=rows.script_json(data),
         chunks=details.chunks(ordered),
     )
+
+
+def _fact(name: str, value: object) -> object:
+    """Return a fact of the machine as a person reads it."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format_bytes(value) if name.endswith("_bytes") and isinstance(value, int | float) else value
 
 
 def _policy(scripts: list[str]) -> str:

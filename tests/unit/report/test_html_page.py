@@ -128,6 +128,24 @@ def test_skipped_cells_are_told_once_for_each_reason() -> None:
     assert "1 skipped: no engine" in page.text
 
 
+def test_facts_of_the_machine_are_written_for_people() -> None:
+    report = document(cell())
+    facts = {"memory_bytes": 25276514304, "virtual": True, "gpu": "none", "power_mode": None, "logical_cpus": 2}
+    environment = report.environment.model_copy(update={"fingerprint": facts})
+
+    shown = re.findall(
+        r"<dt>(\w+)</dt><dd>([^<]*)</dd>", render(report.model_copy(update={"environment": environment}))
+    )
+
+    assert shown[:5] == [
+        ("memory_bytes", "23.54 GiB"),
+        ("virtual", "yes"),
+        ("gpu", "none"),
+        ("power_mode", "unknown"),
+        ("logical_cpus", "2"),
+    ]
+
+
 def test_every_cell_is_in_the_page_with_all_that_report_json_has() -> None:
     report = made_run(60)
     page = Parsed(render(report))
