@@ -142,6 +142,7 @@ def _open_or_make(path: Path, flags: int) -> int:
             return os.open(path, os.O_RDWR | flags)
         except PermissionError:
             return os.open(path, os.O_RDONLY | flags)  # it can be held all the same
+    path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):  # another session made it just now
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o666)
         os.fchmod(descriptor, 0o666)  # whatever the umask: another user's session must be able to wait

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pytest_thor.errors import DeviceError
 from pytest_thor.host.device import identify
+from pytest_thor.host.part import Part
 from pytest_thor.host.power_mode import power_mode
 from tests.unit.host.trees import plant, write
 
+CPU = max(os.sched_getaffinity(0))
 THOR = {
     "proc/device-tree/model": "NVIDIA Jetson AGX Thor Developer Kit\0",
     "proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd83\n",
@@ -136,3 +140,83 @@ def test_this_very_machine_has_a_name() -> None:
     assert device.logical_cpus >= 1
     assert device.memory_bytes is not None
     assert (device.driver is not None) == (shutil.which("nvidia-smi") is not None)
+
+
+class TwoCards:
+    """NVML as far as identifying goes, of a machine with two GPUs."""
+
+    NVMLError = RuntimeError
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802 - NVML's names
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: N802
+        return (b"NVIDIA H200", b"NVIDIA L4")[handle]
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
+        return f"GPU-{handle}0"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(total=(141 << 30, 24 << 30)[handle])
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:  # noqa: N802
+        return (700_000, 72_000)[handle]
+
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "580.1"
+
+    def nvmlSystemGetCudaDriverVersion(self) -> int:  # noqa: N802
+        return 13000
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        pass
+
+
+@pytest.fixture
+def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_thor.host.device.open_library", TwoCards)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_gpu_is_a_device_of_its_own() -> None:
+    whole, first, second = identify(), identify(part=Part(gpus=(0,))), identify(part=Part(gpus=(1,)))
+
+    assert whole.slug == "h200-2x"
+    assert [gpu.name for gpu in whole.gpus] == ["NVIDIA H200", "NVIDIA L4"]
+    assert (first.slug, first.name, second.slug, second.name) == ("h200-gpu0", "NVIDIA H200", "l4-gpu1", "NVIDIA L4")
+    [gpu] = second.gpus
+    assert (gpu.index, gpu.uuid, gpu.memory_bytes, gpu.power_limit_w) == (1, "GPU-10", 24 << 30, 72.0)
+    assert second.logical_cpus == whole.logical_cpus
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_gpus_that_work_together_are_one_device() -> None:
+    device = identify(part=Part(gpus=(0, 1), cpus=(CPU,)))
+
+    assert device.slug == f"h200-gpu0-1-cpus{CPU}"
+    assert len(device.gpus) == 2
+    assert device.logical_cpus == 1
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_cpu_set_has_no_gpu() -> None:
+    device = identify(part=Part(cpus=(CPU,)))
+
+    assert device.gpus == ()
+    assert device.slug.endswith(f"-cpus{CPU}")
+    assert device.name == device.cpu
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_name_is_the_devices_folder() -> None:
+    assert identify(part=Part(gpus=(1,), name="Left")).slug == "Left"
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_part_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError, match=r"gpu:2: there is no GPU 2; this machine has gpu:0 to gpu:1"):
+        identify(part=Part(gpus=(2,)))

@@ -173,9 +173,16 @@ def test_a_link_in_a_locks_place_is_not_followed(tmp_path: Path, monkeypatch: py
     assert precious.read_text() == "kept"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path / "nowhere"))
-    with pytest.raises(DeviceError, match=r"nowhere/pytest-thor-machine\.lock: .*No such file"):
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path / "new" / "locks"))
+    with exclusive(MACHINE, on_wait=nobody):
+        assert held_by(MACHINE) is not None
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path / "file"))
+    with pytest.raises(DeviceError, match=r"file/pytest-thor-machine\.lock: the device's lock .*Not a directory; name"):
         held_by(MACHINE)
 
 
