@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,17 +59,24 @@ def bounds_of(cell: Cell, *, path: Path | None, device: Device, cache: Path) -> 
 
 
 def confirmed_doubt(
-    bounds: Bounds | None, cell: Cell, samples: Samples, *, device: Device, cache: Path
+    bounds: Bounds | None,
+    cell: Cell,
+    samples: Samples,
+    *,
+    device: Device,
+    cache: Path,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[Bounds | None, str | None]:
     """Return why one launch's samples cannot be, with the limits that they were held against in the end.
 
-    Limits that were measured are measured once more before a figure is called impossible: noise may have hidden how
-    fast this machine is.
+    Limits that were measured are measured once more, with the device held ``alone``, before a figure is called
+    impossible: noise may have hidden how fast this machine is.
     """
     doubt = bounds.doubt(samples) if bounds is not None else None
     if bounds is None or doubt is None or not bounds.roof.measured:
         return bounds, doubt
-    roof = measured_roof(device, cache=cache, again=True)
+    with alone():
+        roof = measured_roof(device, cache=cache, again=True)
     if roof is None:
         return bounds, doubt
     load = load_of(cell.workload, dict(cell.backend.settings))

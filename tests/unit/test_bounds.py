@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,12 +110,25 @@ def test_a_measured_limit_is_measured_again_before_a_figure_is_doubted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: float, believed: bool
 ) -> None:
     rates = iter([30e9, second])
-    monkeypatch.setattr(measuring, "_measure", lambda *_: (next(rates), 1e15))
+    steps: list[str] = []
+
+    def measure(*_: object) -> tuple[float, float]:
+        steps.append("measured")
+        return next(rates), 1e15
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        steps.append("held")
+        yield
+        steps.append("free")
+
+    monkeypatch.setattr(measuring, "_measure", measure)
     monkeypatch.setattr(measuring, "cache_bytes", lambda _root=None: 32 << 20)
     bounds = bounds_of(CELL, path=ELSEWHERE, device=BARE, cache=tmp_path)
 
-    again, doubt = confirmed_doubt(bounds, CELL, {"tg_tps": (40.0,)}, device=BARE, cache=tmp_path)
+    again, doubt = confirmed_doubt(bounds, CELL, {"tg_tps": (40.0,)}, device=BARE, cache=tmp_path, alone=alone)
 
+    assert steps == ["measured", "held", "measured", "free"]
     assert again is not None
     assert again.roof.bandwidth == second
     assert (doubt is None) == believed
