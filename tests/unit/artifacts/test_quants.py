@@ -148,10 +148,10 @@ def test_rows_that_no_block_of_256_divides_fall_back_to_smaller_blocks() -> None
     assert types["output.weight"] == "Q8_0"
 
 
-@given(st.sampled_from(sorted(ARCHITECTURES)), st.sampled_from(sorted(BASE_TYPES)), st.booleans())
-def test_every_tensor_gets_a_type_that_divides_its_rows(shape: str, quant: str, imatrix: bool) -> None:
+@given(st.sampled_from(sorted(ARCHITECTURES)), st.sampled_from(sorted(BASE_TYPES)), st.booleans(), st.booleans())
+def test_every_tensor_gets_a_type_that_divides_its_rows(shape: str, quant: str, imatrix: bool, many: bool) -> None:
     types = {each.name: each for each in GGML_TYPES.values()}
-    tensors = list(mixture(ARCHITECTURES[shape], quant, imatrix=imatrix))
+    tensors = list(mixture(ARCHITECTURES[shape], quant, imatrix=imatrix, many_as_eight=many))
     assert [(tensor.name, tensor.shape) for tensor in tensors] == list(ARCHITECTURES[shape].tensors)
     assert all(tensor.shape[0] % types[tensor.type].block_elements == 0 for tensor in tensors)
 
