@@ -10,7 +10,7 @@ from pytest_thor.judge.change import level_of
 from pytest_thor.judge.history import Past
 from pytest_thor.judge.plausibility import implausible
 from pytest_thor.judge.spread import NO_SPREADS, Spread, stated, variances
-from pytest_thor.judge.statistics import mean, summaries
+from pytest_thor.judge.statistics import geometric_mean, mean, summaries
 from pytest_thor.measurement import METRICS, SUMMARIES, Better, Samples
 
 
@@ -52,6 +52,8 @@ def _level(
 ) -> tuple[float, float | None, float | None]:
     if min(values) <= 0:
         return mean(values), None, None
+    if METRICS[key.partition(".")[0]].resolution is not None:
+        return geometric_mean(values), min(values), max(values)
     logs = tuple([math.log(value) for value in values])
     own = variances(Past(baseline=logs, earlier=()), (), spreads.get(key) or stated(key))
     return level_of(values, own)

@@ -32,3 +32,10 @@ def test_what_is_missing_impossible_or_foreign_is_left_out() -> None:
     assert describe([{"tg_tps": (math.nan,), "mystery": (1.0,)}]) == ()
     assert describe([{"tg_tps": (40.0,)}, {}]) == ()
     assert describe([]) == ()
+
+
+def test_what_has_no_noise_is_what_its_launches_span() -> None:
+    (one,) = describe([{"perplexity": (7.0,)}])
+    assert (one.value, one.ci_low, one.ci_high) == (7.0, 7.0, 7.0)
+    (two,) = describe([{"perplexity": (7.0,)}, {"perplexity": (7.5,)}])
+    assert (two.ci_low, two.ci_high) == (7.0, 7.5)
