@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pytest_thor.artifacts.converter import Converter, run_converter
+from pytest_thor.artifacts.converter import build_of, run_converter
 from pytest_thor.artifacts.found import quant_of_config, weight_files
 from pytest_thor.artifacts.hf_config import read_config
 from pytest_thor.artifacts.kept import (
@@ -20,6 +20,7 @@ from pytest_thor.artifacts.kept import (
     unfinished,
 )
 from pytest_thor.artifacts.make import FLOATS
+from pytest_thor.artifacts.means import Converter
 from pytest_thor.artifacts.safetensors import read_safetensors
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
@@ -118,7 +119,7 @@ def convert_checkpoint(
                     "quant": float_type,
                     "converted_from": str(checkpoint),
                     "converted_from_sha256": content,
-                    **converter.build(),
+                    **build_of(converter),
                 }
                 return put_in_place(written, target, float_type, origin)
     except OSError as error:

@@ -5,76 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_thor.artifacts.kept import file_sha256
+from pytest_thor.artifacts.means import CONVERTER_PYTHON, Converter
 from pytest_thor.artifacts.program import run_program
 from pytest_thor.errors import ArtifactError
 
-CONVERTER = "convert_hf_to_gguf"
-"""The name that ``--thor-engine NAME=PATH`` gives the converter."""
-
-CONVERTER_PYTHON = "convert_hf_to_gguf.python"
-"""The name of the Python that has the packages which the converter imports."""
-
-_SCRIPT = "convert_hf_to_gguf.py"
 _PERCENT = re.compile(r"(?P<percent>\d+)%\|")
 _LACKS = re.compile(r"^(?:ModuleNotFoundError|ImportError): (?P<what>.+)")
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 """A conversion takes what lies on the disk: a tokenizer that is not there is no reason to ask a hub for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Converter:
-    """llama.cpp's converter: the script or the folder that holds it, or a program that takes the same arguments.
+def build_of(converter: Converter) -> dict[str, str]:
+    """Say which converter this is: its path, and a hash of its source with the package beside it that it imports.
 
-    ``python`` runs a script; None is the Python that runs now.
+    Raises:
+        OSError: it cannot be read.
     """
-
-    program: Path
-    python: Path | None = None
-
-    @property
-    def script(self) -> Path:
-        """The file that is run."""
-        return self.program / _SCRIPT if self.program.is_dir() else self.program
-
-    def command(self) -> list[str]:
-        """Return what to start, less its arguments.
-
-        Raises:
-            ArtifactError: there is no such file.
-        """
-        if not self.script.is_file():
-            raise ArtifactError(
-                f"{self.script}: there is no such file; --thor-engine {CONVERTER}=PATH names llama.cpp's {_SCRIPT}, or "
-                "the folder that holds it"
-            )
-        is_script = self.script.suffix == ".py"
-        return [str(self.python or sys.executable), str(self.script)] if is_script else [str(self.script)]
-
-    def build(self) -> dict[str, str]:
-        """Say which converter this is: its path, and a hash of its source with the package beside it that it imports.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        package = sorted((self.script.parent / "conversion").glob("*.py")) if self.script.suffix == ".py" else []
-        hashes = [file_sha256(path) for path in (self.script, *package)]
-        found = {
-            "converter": str(self.script),
-            "converter_sha256": hashlib.sha256("".join(hashes).encode()).hexdigest(),
-        }
-        return found if self.python is None else {**found, "converter_python": str(self.python)}
-
-
-def converter_of(programs: Mapping[str, Path]) -> Converter | None:
-    """Return the converter that is named among the user's programs, None where none is."""
-    program = programs.get(CONVERTER)
-    return None if program is None else Converter(program=program, python=programs.get(CONVERTER_PYTHON))
+    script = converter.script
+    package = sorted((script.parent / "conversion").glob("*.py")) if script.suffix == ".py" else []
+    hashes = [file_sha256(path) for path in (script, *package)]
+    found = {"converter": str(script), "converter_sha256": hashlib.sha256("".join(hashes).encode()).hexdigest()}
+    return found if converter.python is None else {**found, "converter_python": str(converter.python)}
 
 
 def run_converter(

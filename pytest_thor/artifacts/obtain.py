@@ -8,27 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from pytest_thor.artifacts.convert import checkpoint_of, convert_checkpoint, float_type_of
-from pytest_thor.artifacts.converter import CONVERTER, Converter
 from pytest_thor.artifacts.discover import resolve
 from pytest_thor.artifacts.download import fetch
 from pytest_thor.artifacts.gguf_model import shard_paths
 from pytest_thor.artifacts.make import make_quant, makeable, source_of
+from pytest_thor.artifacts.means import CONVERTER, Converter, Means
 from pytest_thor.artifacts.quants import known_quant
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactMissing
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What may be done about a model that is not there.
-
-    ``imatrix`` guides the quants that are made; ``converter`` makes a GGUF file of an HF checkpoint first.
-    """
-
-    download: bool = False
-    quantize: bool = False
-    imatrix: Path | None = None
-    converter: Converter | None = None
+__all__ = ["Means", "Obtained", "obtain"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ import pytest
 
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.convert import checkpoint_of, convert_checkpoint, float_type_of
-from pytest_thor.artifacts.converter import Converter, converter_of
 from pytest_thor.artifacts.gguf_header import read_header
-from pytest_thor.artifacts.obtain import Means, obtain
+from pytest_thor.artifacts.means import Converter, Means, converter_of
+from pytest_thor.artifacts.obtain import obtain
 from pytest_thor.artifacts.synthetic_weights import write_weights
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_thor.artifacts.architectures import ARCHITECTURES
-from pytest_thor.artifacts.obtain import Means, obtain
+from pytest_thor.artifacts.means import Means
+from pytest_thor.artifacts.obtain import obtain
 from pytest_thor.artifacts.synthetic_weights import write_weights
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactMissing
