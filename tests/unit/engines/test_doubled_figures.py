@@ -129,7 +129,7 @@ def test_a_server_that_counts_nothing_is_not_doubted_for_it(
 def test_answers_that_are_held_back_are_doubted_unless_the_engine_guesses_ahead(
     stub_server: MakeStubServer, serving_cell: MakeServingCell
 ) -> None:
-    stub = stub_server(held_s=0.3)
+    stub = stub_server(held_s=0.2)
     plain, guessing = (
         serving_cell(output_len=24, settings=settings) for settings in ({}, {"extra_args": ("--draft-max", "16")})
     )
