@@ -26,6 +26,7 @@ from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 
 _BITS = {"F32": 32, "BF16": 16, "F16": 16, "MXFP4": 16}
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
 _AS_IT_IS = "MXFP4"
 """Weights of four bits that the converter repacks, and does not round again."""
 
@@ -50,10 +51,12 @@ def checkpoint_of(reference: ArtifactReference, quant: str, roots: Sequence[Path
 
 
 def _is_checkpoint(folder: Path) -> bool:
+    """Tell whether a folder has a configuration and weights, perhaps not all of them."""
     try:
-        return (folder / "config.json").is_file()
+        names = {path.name for path in folder.iterdir()}
     except OSError:
         return False
+    return "config.json" in names and any(name.endswith(_WEIGHTS) for name in names)
 
 
 def float_type_of(checkpoint: Path, quant: str) -> str:

@@ -241,7 +241,9 @@ def test_the_checkpoint_of_a_missing_file_is_named_as_it_is_without_its_quant(tm
     assert checkpoint_of(wanted(location), "Q4_K_M", [tmp_path / "gone", tmp_path]) == beside
     assert checkpoint_of(wanted("Qwen/Qwen3-8B.q4_k_m.gguf"), "Q4_K_M", [tmp_path]) == beside
     assert checkpoint_of(wanted("Qwen/Qwen3-80B-Q4_K_M.gguf"), "Q4_K_M", [tmp_path]) is None
-    # What another file lies in is another model's.
+    # A folder without weights is made for an engine that makes them itself; what another file lies in is its own.
+    (checkpoint(tmp_path / "Qwen" / "Bare") / "model.safetensors").unlink()
+    assert checkpoint_of(wanted("Qwen/Bare-Q4_K_M.gguf"), "Q4_K_M", [tmp_path]) is None
     assert checkpoint_of(wanted("Qwen/Qwen3-8B/Other-Q4_K_M.gguf"), "Q4_K_M", [tmp_path]) is None
     assert checkpoint_of(wanted("Qwen/Qwen3-8B/qwen3-8b-Q4_K_M.gguf"), "Q4_K_M", [tmp_path]) == beside
     assert checkpoint_of(ArtifactReference(format="hf", location="Qwen/Qwen3-8B"), "BF16", [tmp_path]) is None
