@@ -33,8 +33,16 @@ def texts() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_leads_somewhere(page: Path) -> None:
-    broken = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
-    assert broken == []
+    text = page.read_text(encoding="utf-8")
+    named = [*LINK.findall(text), *re.findall(r' (?:src|srcset)="(?!https?://)([^"]+)"', text)]
+    assert [name for name in named if not (page.parent / name).exists()] == []
+
+
+def test_every_picture_is_shown_and_loads_quickly() -> None:
+    shown = {name for _, text in texts() for name in re.findall(r'images/([\w.-]+)"', text)}
+    kept = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
+    assert set(kept) == shown
+    assert max(kept.values()) <= 400_000
 
 
 def anchors(page: Path) -> set[str]:
