@@ -350,7 +350,7 @@ def vocabulary_file(words: list[bytes], name: bytes, data: int = 64) -> bytes:
 WORDS = st.lists(st.binary(max_size=40) | st.just(b"x" * 300), min_size=1, max_size=12)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=WORDS, data=st.data())
 def test_what_was_read_before_never_changes_a_reading(
     small_pieces: None, scratch: Path, words: list[bytes], data: st.DataObject

@@ -53,20 +53,26 @@ def test_a_mixture_names_its_experts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gpt-oss-20b", "gpt-oss-120b", "gpt-oss-tiny"])
 def test_gpt_oss_is_described_as_it_is_published(tmp_path: Path, name: str) -> None:
-    folder = make_synthetic_hf(name, cache=tmp_path, quant="MXFP4")
-    config, shape = read(folder, "config.json"), ARCHITECTURES[name]
+    config, shape = synthetic_hf._config(ARCHITECTURES[name], "MXFP4"), ARCHITECTURES[name]
     assert (config["model_type"], config["architectures"]) == ("gpt_oss", ["GptOssForCausalLM"])
     assert config["layer_types"][:2] == ["sliding_attention", "full_attention"]
     assert (len(config["layer_types"]), config["sliding_window"]) == (shape.layers, 128)
     assert config["quantization_config"]["quant_method"] == "mxfp4"
-    [found] = take_inventory([folder]).models
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    [found] = take_inventory([tmp_path]).models
     assert (found.model.shape, found.model.quant, found.model.parameters) == (name, "MXFP4", shape.parameters)
-    plain = make_synthetic_hf(name, cache=tmp_path)
-    assert plain != folder
-    assert "quantization_config" not in read(plain, "config.json")
 
 
-def test_the_vocabulary_of_gpt_oss_is_padded_as_little_as_the_published_one(tmp_path: Path) -> None:
+def test_gpt_oss_is_made_in_bf16_too(tmp_path: Path) -> None:
+    quantized, plain = (make_synthetic_hf("gpt-oss-tiny", cache=tmp_path, quant=quant) for quant in ("MXFP4", "BF16"))
+    assert {file.name for file in quantized.iterdir()} == FILES
+    assert (quantized.name[:18], plain.name[:17]) == ("gpt-oss-tiny-MXFP4", "gpt-oss-tiny-BF16")
+    config = read(quantized, "config.json")
+    assert config.pop("quantization_config")["modules_to_not_convert"]
+    assert config == read(plain, "config.json")
+
+
+def test_the_vocabulary_of_gpt_oss_is_padded_as_little_as_the_published_one() -> None:
     vocabulary = make_vocabulary(201_088)
     assert len(vocabulary.tokens) == len(set(vocabulary.tokens)) == 201_088
     assert vocabulary.end_of_text == special_ids(201_088)["<|endoftext|>"] == 199_998
