@@ -37,8 +37,9 @@ def uses_of(cells: Iterable[Cell], roots: Sequence[Path]) -> Uses:
     contested: dict[str, None] = {}
     by_reference: dict[ArtifactReference, list[Cell]] = defaultdict(list)
     for cell in cells:
-        if cell.artifact.format != "synthetic":
-            by_reference[cell.artifact].append(cell)
+        for used in (cell.artifact, cell.reference):  # the quant that it is held against, too
+            if used is not None and used.format != "synthetic":
+                by_reference[used].append(cell)
     for reference, users in by_reference.items():
         ids = [cell.id for cell in users]
         try:

@@ -153,3 +153,19 @@ def test_a_cell_whose_model_is_not_there_is_missing(tmp_path: Path) -> None:
     uses = uses_of(cells, [tmp_path])
     assert set(uses.missing) == {cell.id for cell in cells}
     assert "m.gguf is not below" in uses.missing[cells[0].id]
+
+
+def test_the_quant_that_another_is_held_against_is_in_use(tmp_path: Path) -> None:
+    models = tuple(listed(tmp_path, f"m-{quant}.gguf", quant) for quant in ("F16", "Q8_0"))
+    touch(tmp_path, *models)
+    (tmp_path / "text.txt").write_text("It was a bright cold day in April. " * 100)
+    text = (
+        "name: a\nmodels: {m: {gguf: 'm-{quant}.gguf', quants: [F16, Q8_0]}}\n"
+        "backends: {p: {engine: llama-perplexity}}\n"
+        "workloads: {text: {kind: quality, text: text.txt, ctx_size: 64, reference: F16}}\n"
+        "exclude: [{quant: F16, workload: text}]\n"
+    )
+    cells = cells_of(text, tmp_path)
+    uses = uses_of(cells, [tmp_path])
+    assert [uses.of(model.model.path) for model in models] == [("m-Q8_0-p-text",), ("m-Q8_0-p-text",)]
+    assert not unused(Inventory(models=models, troubles=()), uses).models
