@@ -11,6 +11,8 @@ environment variable STUB_LLAMA_BENCH. Its keys, all optional:
 - ``lacks``: options that this build has not; ``version``: false for builds without ``--version``
 - ``twice``: true prints every row twice
 - ``before``: lines of standard output before the first row
+- ``in_time``: true lets each repetition take as long as it says that it took
+- ``helper``: true starts a process in a session of its own with every launch, which never ends by itself
 
 Every process of it adds its id to ``PROGRAM.pids`` where the script stands beside the program, and every launch a line
 to ``PROGRAM.launches``.
@@ -25,6 +27,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 HELP = """usage: llama-bench [options]
 
@@ -99,6 +102,8 @@ class Stub:
         for line in self.script.get("before", []):
             print(line, flush=True)
         self.launch = self.count_launch()
+        if self.script.get("helper"):
+            self.note_pid(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
         tests = [(int(n), 0) for n in self.option("-p", "512").split(",") if n != "0"]
         tests += [(0, int(n)) for n in self.option("-n", "128").split(",") if n != "0"]
         for index, (n_prompt, n_gen) in enumerate(tests):
@@ -121,19 +126,22 @@ class Stub:
             print(f"llama_bench: error: failed to load model '{model}'", file=sys.stderr)
             sys.exit(1)
         self.progress(f"{step} warmup {word} run")
+        row = self.row(index, n_prompt, n_gen, n_depth, repetitions)
         for repetition in range(1, repetitions + 1):
             if n_depth:
                 cached = " (cached)" if repetition > 1 or index else ""
                 self.progress(f"{step} depth run {repetition}/{repetitions}{cached}")
             self.progress(f"{step} {word} run {repetition}/{repetitions}")
+            if self.script.get("in_time"):
+                time.sleep(row["samples_ns"][repetition - 1] / 1e9)
         for _ in range(2 if self.script.get("twice") else 1):
-            print(json.dumps(self.row(index, n_prompt, n_gen, n_depth, repetitions)), flush=True)
+            print(json.dumps(row), flush=True)
 
     def progress(self, line: str) -> None:
         if "--progress" in self.arguments:
             print(line, file=sys.stderr, flush=True)
 
-    def row(self, index: int, n_prompt: int, n_gen: int, n_depth: int, repetitions: int) -> dict[str, object]:
+    def row(self, index: int, n_prompt: int, n_gen: int, n_depth: int, repetitions: int) -> dict[str, Any]:
         tokens = n_prompt + n_gen
         speed = self.script.get("pp_tps", 1000.0) if n_prompt else self.script.get("tg_tps", 100.0)
         if isinstance(speed, dict):
@@ -142,7 +150,7 @@ class Stub:
             speed = speed[self.launch % len(speed)]
         samples_ns = [round(tokens * 1e9 / speed * (1 + 0.001 * i)) for i in range(repetitions)]
         samples_ts = [float(f"{tokens * 1e9 / sample:.6g}") for sample in samples_ns]
-        row: dict[str, object] = {
+        row: dict[str, Any] = {
             "build_commit": "abcdef0",
             "build_number": 7,
             "cpu_info": "stub",

@@ -22,7 +22,7 @@ FLOORS = {
     },
     4: {
         *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
-        *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge", "distribution"),
+        *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge", "distribution", "finishing"),
     },
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

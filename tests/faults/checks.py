@@ -1,0 +1,225 @@
+"""What must hold after every fault, and the sentences that say where it does not."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_thor.baseline.store import parse_entry
+from pytest_thor.errors import BaselineError, ReportError
+from pytest_thor.report.document import CellRecord, ReportDocument
+from pytest_thor.report.reading import read as read_report
+from tests.faults.scene import Ended, Scene
+
+COLUMNS = ("orphans", "locks", "torn files", "lost launches", "wrong verdicts", "unclear messages", "hung")
+_INTERNALS = re.compile(r"Traceback \(most recent call last\)|INTERNALERROR|pytest_thor/\S+\.py:\d+: (?!Keyboard)")
+_FALSE = {"unchanged": {"regressed", "improved"}, "regressed": {"unchanged", "improved"}}
+"""Verdicts that no fault may turn a true one into; to find out nothing is allowed."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What did not hold, by column."""
+
+    by_column: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, column: str, sentences: Iterator[str]) -> None:
+        """Add what a check found."""
+        found = list(sentences)
+        if found:
+            self.by_column.setdefault(column, []).extend(found)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{column}: {one}" for column, found in self.by_column.items() for one in found)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a fault may lead to: exit statuses, and words of which a run that did not go well says at least one.
+
+    ``orderly`` is False where pytest was killed: it cannot say anything then.
+    """
+
+    statuses: frozenset[int]
+    words: tuple[str, ...]
+    orderly: bool = True
+    crashes: bool = False
+    """Whether a test may fail by itself, with no verdict: pytest-xdist says so of one that its worker left."""
+
+
+def check(
+    scene: Scene, ended: Ended, *, expected: Expected, finished_before: Mapping[tuple[str, str], Any], faults: int
+) -> Findings:
+    """Look at everything a run left; ``faults`` is how many struck this journal so far."""
+    findings = Findings()
+    if ended.code is None:
+        findings.add("hung", iter(["the run did not end"]))
+    findings.add("orphans", _orphans(scene))
+    findings.add("locks", _locks(scene.locks))
+    findings.add("torn files", _torn(scene, faults))
+    findings.add("lost launches", _lost(scene, ended, finished_before))
+    report = _report(scene)
+    if report is not None:
+        findings.add("wrong verdicts", _wrong(scene, report))
+        failed = any(record.outcome == "failed" for record in report.cells)
+        if ended.code == 1 and not failed and not expected.crashes:
+            findings.add("wrong verdicts", iter(["exit status 1, and no cell regressed"]))
+    findings.add("unclear messages", _unclear(ended, expected))
+    return findings
+
+
+def check_whole(scene: Scene, ended: Ended, *, finished_before: Mapping[tuple[str, str], Any]) -> Findings:
+    """Look at a run that was resumed and left in peace: the same cells, each measured whole, and the right verdicts."""
+    expected = Expected(statuses=frozenset({0 if scene.real else 1}), words=("",))
+    findings = check(scene, ended, expected=expected, finished_before=finished_before, faults=len(scene.journal))
+    findings.add("lost launches", _incomplete(scene, finished_before))
+    report = _report(scene)
+    if report is not None and not scene.real:
+        for record in report.cells:
+            right = "regressed" if scene.cells[record.id] == "tg16" else "unchanged"
+            if record.verdict != right:
+                findings.add("wrong verdicts", iter([f"{record.id} is {right}, not {record.verdict}: {record.reason}"]))
+    return findings
+
+
+def _orphans(scene: Scene) -> Iterator[str]:
+    for process in scene.orphans():
+        yield f"process {process.pid} ({process.command[:200]}) lives, child of {process.parent}"
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _locks(folder: Path) -> Iterator[str]:
+    for path in folder.glob("*.lock"):
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield f"{path.name} is still held"
+
+
+def _torn(scene: Scene, faults: int) -> Iterator[str]:
+    journal = scene.report / "journal.jsonl"
+    lines = journal.read_text(errors="replace").splitlines() if journal.exists() else []
+    torn = sum(not _is_json(line) for line in lines if line)
+    if torn > faults:
+        yield f"{torn} lines of the journal are torn by {faults} faults"
+    for path in scene.report.glob("*.json"):
+        if path.name == "report.json":
+            try:
+                read_report(path)
+            except ReportError as error:
+                yield str(error)
+        elif not _is_json(path.read_text()):
+            yield f"{path.name} is no JSON"
+    page = scene.report / "report.html"
+    if page.exists() and not page.read_text().rstrip().endswith("</html>"):
+        yield "report.html has no end"
+    for path in (scene.root / "baselines").rglob("*.json"):
+        yield from _torn_baseline(path)
+    for path in (scene.root / "baselines").rglob("*.jsonl"):
+        if not all(map(_is_json, path.read_text().splitlines())):
+            yield f"{path.name} has a torn line"
+
+
+def _torn_baseline(path: Path) -> Iterator[str]:
+    try:
+        parse_entry(path.read_text(), path)
+    except BaselineError as error:
+        yield str(error)
+
+
+def _lost(scene: Scene, ended: Ended, before: Mapping[tuple[str, str], Any]) -> Iterator[str]:
+    now = scene.finished
+    for key, samples in before.items():
+        if now.get(key) != samples:
+            yield f"the launch of {key[0]} at {key[1]} is no longer in the journal"
+    new = Counter(cell for cell, _ in now.keys() - before.keys())
+    for cell, count in Counter(ended.told).items():
+        if count > new[cell]:
+            yield f"{count} launches of {cell} were said to be measured, {new[cell]} are in the journal"
+
+
+def _incomplete(scene: Scene, before: Mapping[tuple[str, str], Any]) -> Iterator[str]:
+    report = _report(scene)
+    records = {record.id: record for record in report.cells} if report else {}
+    for cell in scene.cells.keys() - records.keys():
+        yield f"{cell} is not in the report"
+    for cell, record in records.items():
+        whole = {launch.started_at: launch.samples for launch in record.launches if launch.failure is None}
+        if len(record.launches) != len(whole):
+            yield f"{cell} has {len(record.launches)} launches, of which {len(whole)} are whole and apart"
+        if len(whole) < scene.launches:
+            yield f"{cell} has {len(whole)} whole launches of {scene.launches}: {record.reason}"
+        for (of, started_at), samples in before.items():
+            if of == cell and whole.get(started_at) != samples:
+                yield f"the launch of {cell} at {started_at} was finished, and is not in the report"
+
+
+def _wrong(scene: Scene, report: ReportDocument) -> Iterator[str]:
+    for record in report.cells:
+        if not scene.real:
+            yield from _wrong_verdict(scene, record)
+        for launch in record.launches:
+            if launch.failure is None:
+                yield from _wrong_samples(scene, record, launch.samples)
+
+
+def _wrong_verdict(scene: Scene, record: CellRecord) -> Iterator[str]:
+    right = "regressed" if scene.cells[record.id] == "tg16" else "unchanged"
+    if record.verdict in {*_FALSE[right], "invalid", "no-baseline", "incomparable"}:
+        yield f"{record.id} is {right}, not {record.verdict}: {record.reason}"
+    for name, metric in record.metrics.items():
+        if name.endswith("_tps") and metric.value is not None:
+            true = scene.expected_tps(scene.cells[record.id])
+            if abs(metric.value / true - 1) > 0.005:
+                yield f"{record.id} is said to reach {metric.value} tok/s, and reached {true}"
+
+
+def _wrong_samples(scene: Scene, record: CellRecord, samples: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    speeds = [value for name, values in samples.items() if name.endswith("_tps") for value in values]
+    if not speeds or not all(speed > 0 for speed in speeds):
+        yield f"a launch of {record.id} has the samples {samples}"
+    elif not scene.real:
+        true = scene.expected_tps(scene.cells[record.id])
+        if any(abs(speed / true - 1) > 0.005 for speed in speeds):
+            yield f"a launch of {record.id} has {speeds} tok/s, and reached {true}"
+
+
+def _unclear(ended: Ended, expected: Expected) -> Iterator[str]:
+    end = ended.output[-3000:]
+    if ended.code is not None and ended.code not in expected.statuses:
+        yield f"exit status {ended.code}, expected one of {sorted(expected.statuses)}:\n{end}"
+    if not expected.orderly:
+        return
+    if found := _INTERNALS.search(ended.output):
+        yield f"{found[0]!r} is in the output:\n{end}"
+    if ended.code not in {0, 1} and not any(word in ended.output for word in expected.words):
+        yield f"none of {expected.words} is in the output:\n{end}"
+
+
+def _report(scene: Scene) -> ReportDocument | None:
+    try:
+        return read_report(scene.report)
+    except ReportError:
+        return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
