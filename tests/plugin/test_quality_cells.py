@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pytest_thor.beside import Beside
+from pytest_thor.judge.conditions import Condition
 from tests.plugin.project import Project
 
 STUB = Path(__file__).parents[1] / "fakes" / "stub_llama_perplexity.py"
@@ -170,6 +172,17 @@ def test_a_reference_engine_is_launched_beside_it(stored: Quality) -> None:
     cell = stored.project.cell(F16)
     assert cell["verdict"] == "regressed"
     assert (len(cell["launches"]), len(cell["reference_launches"])) == (2, 2)
+
+
+def test_what_slows_the_machine_is_told_and_makes_no_figure_invalid(
+    stored: Quality, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttled = Condition(name="throttled", rule="invalid", sentence="the hardware throttled all the time")
+    monkeypatch.setattr(Beside, "conditions", lambda *_: (throttled,))
+    stored.run()
+    cell = stored.project.cell(Q8_0)
+    assert cell["verdict"] == "unchanged"
+    assert cell["advice"] == ["the hardware throttled all the time"]
 
 
 def test_a_users_own_test_gets_the_figures(quality: Quality) -> None:
