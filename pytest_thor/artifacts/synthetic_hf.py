@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from pytest_thor.artifacts.architectures import (
     GPT_OSS_WINDOW,
     Architecture,
 )
+from pytest_thor.artifacts.hf_config import read_json, whole_number
 from pytest_thor.artifacts.synthetic import known_architecture
 from pytest_thor.artifacts.synthetic_tokenizer import tokenizer_files
 from pytest_thor.artifacts.synthetic_vocabulary import special_ids
@@ -96,6 +98,20 @@ def _make(target: Path, architecture: str, config: Mapping[str, Any]) -> None:
             atomic_write_text(folder / name, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
         shutil.rmtree(target, ignore_errors=True)  # what stands there has lost a file
         folder.rename(target)
+    for superseded in _superseded(target, architecture):
+        shutil.rmtree(superseded, ignore_errors=True)
+
+
+def _superseded(target: Path, architecture: str) -> Iterator[Path]:
+    """Yield what an earlier version of the generator made in the place of ``target``, as its provenance says."""
+    stem = target.name[:-8]
+    for folder in target.parent.iterdir():
+        if folder != target and re.fullmatch(re.escape(stem) + "[0-9a-f]{8}", folder.name):
+            with contextlib.suppress(ArtifactError):
+                told = read_json(folder / "provenance.json") or {}
+                version = whole_number(told, "generator_version")
+                if told.get("architecture") == architecture and version and version < GENERATOR_VERSION:
+                    yield folder
 
 
 @contextlib.contextmanager

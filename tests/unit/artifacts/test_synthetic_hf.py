@@ -124,6 +124,24 @@ def test_a_directory_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
     assert {file.name for file in folder.iterdir()} == FILES
 
 
+def test_what_an_earlier_version_made_goes_with_the_new_one(tmp_path: Path) -> None:
+    parent = tmp_path / "qwen3-tiny-hf"
+
+    def left(name: str, version: int) -> Path:
+        folder = parent / name
+        folder.mkdir(parents=True)
+        told = {"architecture": "qwen3-tiny", "generator_version": version}
+        (folder / "provenance.json").write_text(json.dumps(told))
+        return folder
+
+    old = left("qwen3-tiny-BF16-synthetic-0123abcd", synthetic_hf.GENERATOR_VERSION - 1)
+    later = left("qwen3-tiny-BF16-synthetic-1123abcd", synthetic_hf.GENERATOR_VERSION + 1)
+    foreign = left("qwen3-tiny-BF16-synthetic-mine", 1)
+    made = make_synthetic_hf("qwen3-tiny", cache=tmp_path)
+    assert set(parent.iterdir()) == {made, later, foreign, parent / ".lock"}
+    assert not old.exists()
+
+
 def test_many_may_ask_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         folders = set(pool.map(lambda _: make_synthetic_hf("qwen3-tiny", cache=tmp_path), range(16)))
