@@ -42,7 +42,7 @@ def weights_of(cell: Cell, artifact: ArtifactRecord | None = None) -> Weights:
     return Weights(
         architecture=architecture,
         count=count or (shape.parameters if shape is not None else None),
-        bits=bits or _bits(architecture if shape is not None else None, cell.quant),
+        bits=bits or usual_bits(cell.quant, architecture),
     )
 
 
@@ -75,8 +75,13 @@ def _count_of_directory(path: Path) -> int | None:
 
 
 @cache
-def _bits(architecture: str | None, name: str) -> float | None:
+def usual_bits(name: str, architecture: str | None = None) -> float | None:
+    """Return the bits per weight that a quant has as a rule, in a known shape on average over all of its tensors.
+
+    None stands for a quant that the catalogue does not know.
+    """
     quant = known_quant(name)
     if quant is None:
         return None
-    return quant.bits if architecture is None else expected_size(ARCHITECTURES[architecture], quant).bits_per_weight
+    shape = None if architecture is None else ARCHITECTURES.get(architecture)
+    return quant.bits if shape is None else expected_size(shape, quant).bits_per_weight
