@@ -50,8 +50,12 @@ class Workload:
 
 
 def workloads_of(document: ReportDocument) -> list[Workload]:
-    """Return every workload that several quants of a model were measured under, in the order of the report."""
+    """Return every workload that several quants of a model were measured under, in the order of the report.
+
+    A quant that is there twice under it, as what others published may be, is left out: nothing tells which is meant.
+    """
     found: dict[tuple[str, ...], Workload] = {}
+    twice: list[tuple[Workload, str]] = []
     for record in document.cells:
         key = (record.matrix, record.model, record.device, record.backend, record.workload)
         workload = found.get(key)
@@ -64,7 +68,10 @@ def workloads_of(document: ReportDocument) -> list[Workload]:
                 name=record.workload,
                 kind=record.kind,
             )
-        workload.quants.setdefault(record.quant, record)
+        if workload.quants.setdefault(record.quant, record) is not record:
+            twice.append((workload, record.quant))
+    for workload, quant in twice:
+        workload.quants.pop(quant, None)
     return [each for each in found.values() if sum(map(is_measured, each.quants.values())) > 1]
 
 

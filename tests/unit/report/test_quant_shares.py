@@ -187,3 +187,9 @@ def test_a_divergence_from_another_quant_is_no_share_of_anything() -> None:
 
     assert [column.title for column in sheet.columns][3:] == ["tg128 perplexity", "% of F16", "tg128 kl_divergence"]
     assert sheet.rows[1][3:] == ("8.000 ppl", "100.0 %", "0.002000 nat")
+
+
+def test_a_quant_that_is_there_twice_is_left_out_since_nothing_tells_which_is_meant() -> None:
+    again = RUN.cells[1].model_copy(update={"id": "F16-on-another-processor"})
+
+    assert shares(document(*RUN.cells, again)) == {"Q4_K_M": ("Q8_0", pytest.approx(60 / 36))}
