@@ -21,6 +21,7 @@ def completed(part: str) -> str:
     text = f"name: example\n{part}"
     if "models:" not in part:
         text += SERVED if "engine: vllm" in part or "serving" in part else SERVED.rpartition("  hf:")[0]
+        text = text.replace("quants: [Q8_0, ", "quants: [F16, Q8_0, ") if "F16" in part else text
     if "backends:" not in part:
         without_hf = "models:" not in part and "hf: {" not in text
         backends = BACKENDS.rpartition("  vllm")[0] if without_hf else BACKENDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ def place(block: Block) -> str:
 def test_a_matrix_can_be_used(block: Block, tmp_path: Path) -> None:
     text = block.text if "name:" in block.text.split("models:")[0] else completed(block.text)
     (tmp_path / "matrix.yaml").write_text(text)
+    for name in re.findall(r"text: ([\w./-]+)", text):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("Some words to be predicted. " * 5000)
 
     cells = expand(load(tmp_path / "matrix.yaml", vocabulary()))
 

@@ -6,7 +6,9 @@ import configparser
 import fnmatch
 import importlib
 import json
+import os
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 from pytest_thor.baseline.entry import read_entry, write_entry
 from pytest_thor.command import main
 from pytest_thor.host.hygiene import DROP_CACHES
+from pytest_thor.host.lock import Claim, exclusive
 from pytest_thor.report.saturation import sweep_lines, sweeps_of
 from pytest_thor.serving import delivery
 from tests.docs.documented import ROOT, Block, blocks
@@ -35,6 +38,7 @@ READ = {
     "qwen3-8b Q4_K_M llama-server load": "test_a_sweep_is_shown_as_the_page_says",
     "decode speed, threshold 3 %": "test_a_table_has_the_head_that_its_script_prints",
     "1 % between launches": "test_a_table_has_the_head_that_its_script_prints",
+    "gw0: left is being measured": "test_who_has_to_wait_is_told_whom_for",
     "e2el_ms > ": "test_what_is_held_back_has_the_limits_of_the_page",
     "runner ALL=(root)": "test_the_one_command_of_root_is_the_one_that_is_run",
 }
@@ -176,6 +180,27 @@ def test_a_table_has_the_head_that_its_script_prints(beginning: str, script: str
 
     assert heads
     assert [head for head in heads if head not in computed and head not in source] == []
+
+
+def test_who_has_to_wait_is_told_whom_for() -> None:
+    claim = Claim(device="left", parts=("cpu0",))
+    told: list[str] = []
+
+    def wait() -> None:
+        with exclusive(claim, on_wait=told.append):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with exclusive(claim, on_wait=told.append):
+        waiting.start()
+        while not told:
+            waiting.join(0.01)
+    waiting.join()
+
+    start, end = shown("gw0: left is being measured").text.strip().removeprefix("gw0: ").split("4711")
+    [sentence] = told
+    assert sentence.startswith(f"{start}{os.getpid()} since ")
+    assert sentence.endswith(end.rpartition(")")[2])
 
 
 def test_what_is_held_back_has_the_limits_of_the_page() -> None:
