@@ -17,7 +17,7 @@ from pytest_thor.engines.serving_engine import AttachedEngine, ServingEngine
 from pytest_thor.errors import ArtifactMissing, EngineMissing, ReportError, ThorError
 from pytest_thor.fitting import fit_of
 from pytest_thor.host.device import Device, identify
-from pytest_thor.host.lock import claim_of, exclusive
+from pytest_thor.host.lock import Claim, claim_of, exclusive
 from pytest_thor.measure import Group, Reference, Trial
 from pytest_thor.preparation import Prepared, Stored, fingerprint_of, model_facts, prepare, rival_reference, stored_of
 from pytest_thor.progress import Reporter
@@ -77,6 +77,10 @@ class Opening:
     def alone(self) -> AbstractContextManager[None]:
         """Have the device to oneself."""
         return exclusive(claim_of(self.device), on_wait=self.reporter.waits)
+
+    def alone_on_the_machine(self) -> AbstractContextManager[None]:
+        """Have all of the machine to oneself, where the device is a part of it too."""
+        return exclusive(Claim(device=self.device.slug), on_wait=self.reporter.waits)
 
     def engine(self, cell: Cell) -> Engine:
         """Return the engine that measures a cell."""

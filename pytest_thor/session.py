@@ -254,7 +254,12 @@ class Session:
         if launch.failure is not None:
             return launch
         trial.bounds, doubt = confirmed_doubt(
-            trial.bounds, trial.cell, launch.samples, device=self.device, cache=self._setup.cache
+            trial.bounds,
+            trial.cell,
+            launch.samples,
+            device=self.device,
+            cache=self._setup.cache,
+            alone=self._opening.alone_on_the_machine,
         )
         return launch if doubt is None or doubt in launch.doubts else replace(launch, doubts=(*launch.doubts, doubt))
 

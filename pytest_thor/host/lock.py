@@ -4,6 +4,9 @@ Whoever measures on a part of the machine (a GPU, a CPU set) holds that part for
 others; whoever measures on all of it holds the machine for itself. So parts that share nothing go side by side, and
 nothing else does. The operating system releases a lock when its holder dies, however that happens. Who holds one
 stands in the lock's file, for the message only.
+
+Who waits for the whole machine keeps those who come later from its parts: else two parts that are measured in turns
+would never leave it free.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from pytest_thor.redaction import redacted
 
 _PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - shared by every user of the machine on purpose
 _MACHINE = "machine"
+_GATE = "gate"
+"""Held by who waits for the whole machine; whoever wants a part passes through it."""
 _POLL_S = 0.1
 _HOLDER_BYTES = 4096
 
@@ -74,9 +79,7 @@ def exclusive(claim: Claim, *, on_wait: Callable[[str], None]) -> Iterator[None]
         held = _take(claim)
     if held is None:
         on_wait(f"{claim.device} is being measured by {_holders(claim)}; waiting for it to finish")
-        while held is None:
-            time.sleep(_POLL_S)
-            held = _take(claim)
+        held = _wait(claim)
     with held:
         yield
 
@@ -94,9 +97,22 @@ def held_by(claim: Claim) -> str | None:
     return None
 
 
+def _wait(claim: Claim) -> ExitStack:
+    with ExitStack() as gate:
+        is_first = False
+        while True:
+            time.sleep(_POLL_S)
+            if not claim.parts and not is_first:
+                is_first = _take_one(gate, _GATE, alone=True, announce=True)
+            if (held := _take(claim)) is not None:
+                return held
+
+
 def _take(claim: Claim, *, announce: bool = True) -> ExitStack | None:
     """Take everything that is claimed or nothing: who waits for one part keeps nobody from another."""
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as gate:
+        if claim.parts and not _take_one(gate, _GATE, alone=False, announce=False):
+            return None
         if not _take_one(stack, _MACHINE, alone=not claim.parts, announce=announce):
             return None
         if not all(_take_one(stack, part, alone=True, announce=announce) for part in claim.parts):
@@ -107,11 +123,12 @@ def _take(claim: Claim, *, announce: bool = True) -> ExitStack | None:
 
 def _take_one(stack: ExitStack, name: str, *, alone: bool, announce: bool) -> bool:
     descriptor = _open(_path_of(name))
-    stack.callback(os.close, descriptor)  # which also releases it
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.close(descriptor)
         return False
+    stack.callback(os.close, descriptor)  # which also releases it
     # What stands there is a dead holder's: nobody has it alone by now.
     _write(descriptor, json.dumps(_myself()) if alone and announce else "")
     if alone:
@@ -172,9 +189,9 @@ def _myself() -> dict[str, object]:
 def _holders(claim: Claim) -> str:
     """Say who keeps a claim from being met, each once."""
     if claim.parts:
-        paths = [_path_of(name) for name in (_MACHINE, *claim.parts)]
+        paths = [_path_of(name) for name in (_MACHINE, *claim.parts, _GATE)]
     else:
-        paths = sorted(lock_folder().glob(_path_of("*").name))
+        paths = sorted(set(lock_folder().glob(_path_of("*").name)) - {_path_of(_GATE)})
     said = dict.fromkeys(filter(None, map(_holder, paths)))
     return " and ".join(said) or "another session"
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_thor.errors import DeviceError
+from pytest_thor.host import lock
 from pytest_thor.host.device import Device, Gpu, identify
 from pytest_thor.host.lock import Claim, claim_of, exclusive, held_by, lock_folder
 from pytest_thor.host.part import Part
@@ -136,6 +138,66 @@ def test_who_waits_for_one_part_keeps_nobody_from_another() -> None:
     assert len(took) == 1
 
 
+def test_who_waits_for_the_whole_machine_is_next() -> None:
+    waits = threading.Event()
+    took: list[str] = []
+
+    def wait_for_all() -> None:
+        with exclusive(MACHINE, on_wait=lambda _: waits.set()):
+            took.append("machine")
+
+    def wait_for_a_part() -> None:
+        with exclusive(RIGHT, on_wait=took.append):
+            took.append("right")
+
+    with held(LEFT):
+        first = threading.Thread(target=wait_for_all)
+        first.start()
+        assert waits.wait(30)
+        while held_by(RIGHT) is None:  # until the first one stands at the gate
+            time.sleep(0.01)
+        second = threading.Thread(target=wait_for_a_part)
+        second.start()
+        while not took:
+            time.sleep(0.01)
+    first.join(30)
+    second.join(30)
+
+    assert took[0].startswith(f"right is being measured by process {os.getpid()} since")
+    assert took[1:] == ["machine", "right"]
+
+
+def test_a_long_wait_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_POLL_S", 0.002)
+    polls = 0
+    enough = threading.Event()
+    sleep = time.sleep
+
+    def count(seconds: float) -> None:
+        nonlocal polls
+        polls += 1
+        if polls > 200:
+            enough.set()
+        sleep(seconds)
+
+    def wait() -> None:
+        with exclusive(MACHINE, on_wait=lambda _: None):
+            pass
+
+    monkeypatch.setattr(time, "sleep", count)
+    with held(MACHINE):
+        before = psutil.Process().num_fds()
+        waiting = [threading.Thread(target=wait) for _ in range(3)]
+        for thread in waiting:
+            thread.start()
+        assert enough.wait(60)
+        open_now = psutil.Process().num_fds()
+    for thread in waiting:
+        thread.join(30)
+
+    assert open_now < before + 20
+
+
 def test_asking_who_holds_a_device_tells_nobody_that_it_is_held(own_device_lock: Path) -> None:
     assert held_by(MACHINE) is None
     assert (own_device_lock / "pytest-thor-machine.lock").read_text() == ""
@@ -164,12 +226,12 @@ def test_a_link_in_a_locks_place_is_not_followed(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
     precious = tmp_path / "precious"
     precious.write_text("kept")
-    lock = tmp_path / "pytest-thor-machine.lock"
-    for link in (lock.symlink_to, lock.hardlink_to):
+    place = tmp_path / "pytest-thor-machine.lock"
+    for link in (place.symlink_to, place.hardlink_to):
         link(precious)
         with pytest.raises(DeviceError, match=r"machine\.lock: the device's lock cannot be opened: .*THOR_LOCK_DIR"):
             held_by(MACHINE)
-        lock.unlink()
+        place.unlink()
     assert precious.read_text() == "kept"
 
 
