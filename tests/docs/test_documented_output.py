@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,13 @@ def test_who_has_to_wait_is_told_whom_for() -> None:
         with exclusive(claim, on_wait=told.append):
             pass
 
-    waiting = threading.Thread(target=wait)
+    waiting = threading.Thread(target=wait, daemon=True)
     with exclusive(claim, on_wait=told.append):
         waiting.start()
-        while not told:
+        until = time.monotonic() + 10
+        while not told and time.monotonic() < until:
             waiting.join(0.01)
-    waiting.join()
+    waiting.join(10)
 
     start, end = shown("gw0: left is being measured").text.strip().removeprefix("gw0: ").split("4711")
     [sentence] = told
