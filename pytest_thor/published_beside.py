@@ -92,10 +92,11 @@ def _model_of(record: CellRecord) -> _Model | None:
 
     A shape that only its name tells counts if the number of weights bears it out.
     """
+    weights = record.weights or (record.artifact.parameters if record.artifact else None)
     shape = record.architecture
-    if shape is None and record.weights is not None:
+    if shape is None and weights is not None:
         shape = architecture_named(record.model)
-    return _held(_Model(shape=shape, name=_plain(record.model), weights=record.weights))
+    return _held(_Model(shape=shape, name=_plain(record.model), weights=weights))
 
 
 def _model_published(result: PublishedResult) -> _Model | None:

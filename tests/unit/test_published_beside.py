@@ -12,11 +12,12 @@ from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.published.records import Figure, PublishedResult, Reading, Source
 from pytest_thor.published.reference import load_all
 from pytest_thor.published_beside import published_beside
-from pytest_thor.report.document import CellRecord
+from pytest_thor.report.document import ArtifactRecord, CellRecord
 from pytest_thor.report.published_figure import PublishedFigure
 from tests.unit.report.report_documents import cell, document
 
 REFERENCES = Path(__file__).parents[2] / "baselines" / "published"
+OF_EIGHT = ArtifactRecord(path="x.gguf", format="gguf", parameters=8_190_735_360)
 LOAD = {"input_len": 2048, "output_len": 128, "max_concurrency": 8, "num_prompts": 100}
 RESULT = PublishedResult(
     source="guide.md",
@@ -99,6 +100,7 @@ def test_without_references_there_is_nothing() -> None:
         {"model": "the-eight"},
         {"architecture": None},
         {"weights": None},
+        {"architecture": None, "weights": None, "artifact": OF_EIGHT},
         {"quant": "q4_k_m"},
         {"parameters": {"n_gen": 128, "n_depth": 0}},
     ],
