@@ -45,16 +45,11 @@ class Claim:
 
 
 def claim_of(device: Device) -> Claim:
-    """Return what a measurement on a device claims.
-
-    A process that may not run on every CPU claims those that it may run on, and all GPUs.
-    """
-    part = device.part
-    cpus = set(part.cpus) if part else os.sched_getaffinity(0)
-    if part is None and len(cpus) >= (os.cpu_count() or 1):
+    """Return what a measurement on a device claims: the CPUs and GPUs of a part, or without one the machine."""
+    if device.part is None:
         return Claim(device=device.slug)
-    gpus = [f"gpu-{gpu.uuid or gpu.index}" for gpu in device.gpus]
-    return Claim(device=device.slug, parts=(*(f"cpu{number}" for number in sorted(cpus)), *gpus))
+    cpus = [f"cpu{number}" for number in device.part.cpus]
+    return Claim(device=device.slug, parts=(*cpus, *(f"gpu-{gpu.uuid or gpu.index}" for gpu in device.gpus)))
 
 
 def lock_folder() -> Path:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -256,8 +257,6 @@ def test_whatever_stands_in_a_locks_file_it_is_waited_for(noise: bytes) -> None:
 
 
 def device(part: Part | None, gpus: tuple[Gpu, ...] = ()) -> Device:
-    from dataclasses import replace
-
     return replace(identify(), part=part, gpus=gpus)
 
 
@@ -268,12 +267,3 @@ def test_a_device_claims_what_it_uses() -> None:
     assert claim_of(device(Part(gpus=(1,)), (gpu,))).parts == ("gpu-GPU-77",)
     assert claim_of(device(Part(gpus=(1,), cpus=(3,)), (gpu,))).parts == ("cpu3", "gpu-GPU-77")
     assert claim_of(device(None, (gpu,))).parts == ()
-
-
-def test_a_process_that_may_not_run_everywhere_claims_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu = Gpu(name="H200", memory_bytes=None, index=0)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
-
-    allowed = sorted(os.sched_getaffinity(0))
-
-    assert claim_of(device(None, (gpu,))).parts == (*(f"cpu{number}" for number in allowed), "gpu-0")
