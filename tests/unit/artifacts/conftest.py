@@ -74,6 +74,7 @@ def powerless() -> Powerless:
         if os.geteuid():
             yield
             return
+        b"".decode("utf-8-sig")  # loaded from a folder that only root may read, perhaps
         try:
             os.seteuid(65_534)
         except OSError as error:

@@ -156,8 +156,10 @@ def test_a_quantizer_that_hits_a_real_limit_leaves_nothing(tmp_path: Path, files
 
 def test_a_cache_that_may_not_be_written_is_named(open_folder: Path, files: Path, powerless: Powerless) -> None:
     shutil.copyfile(files / "tiny-BF16.gguf", open_folder / "tiny-BF16.gguf")
+    open_folder.chmod(0o555)
     with powerless(), pytest.raises(ArtifactError, match="cannot be made: Permission denied"):
         make_quant(open_folder / "tiny-BF16.gguf", "F16", cache=open_folder / "cache")
+    open_folder.chmod(0o755)
 
 
 @pytest.mark.parametrize("name", ["Größe 30B – BF16.gguf", "模型 a'b\"c BF16.gguf", "bad-\udcff-BF16.gguf"])

@@ -269,8 +269,10 @@ def test_a_cache_that_may_only_be_read_is_used_as_it_is(open_folder: Path, power
     made = make_synthetic("qwen3-tiny", "F16", cache=open_folder)
     old = old_version(made, "F16")
     (made.parent / ".lock").unlink()
+    made.parent.chmod(0o555)
     with powerless():
         assert make_synthetic("qwen3-tiny", "F16", cache=open_folder) == made
+    made.parent.chmod(0o755)
     assert old.exists()
 
 
