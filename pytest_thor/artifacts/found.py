@@ -14,7 +14,7 @@ from pytest_thor.artifacts.hf_config import read_config, read_json, whole_number
 from pytest_thor.artifacts.hf_shape import shape_of_config
 from pytest_thor.artifacts.quants import known_quant
 from pytest_thor.artifacts.safetensors import read_safetensors
-from pytest_thor.errors import ArtifactInvalid, ArtifactMissing
+from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 
 ModelKind: TypeAlias = Literal["language", "embedding", "projector", "adapter", "imatrix", "other"]
 """``projector`` is the half of a multimodal model that llama.cpp keeps in a file of its own (mmproj)."""
@@ -130,7 +130,10 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         outside = [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name]
         if outside:
             raise ArtifactInvalid(f"{folder}: its index lists {outside[0][:200]!r}, which is no file in it")
-        missing = [name for name in names if not (folder / name).exists()]
+        try:
+            missing = [name for name in names if not (folder / name).exists()]
+        except OSError as error:  # a name longer than any file's
+            raise ArtifactError(f"{folder}: a file of its index cannot be looked at: {error.strerror}") from None
         if missing:
             named = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
             raise ArtifactMissing(f"{folder}: {len(missing)} of its {len(names)} weight files are missing: {named}")

@@ -99,6 +99,7 @@ def _misplaced(root: Path, path: Path, entry: BaselineEntry) -> str | None:
     """Return what is wrong with the place in which an anchor stands, or None."""
     try:
         belongs = entry_path(root, entry.device, entry.cell)
+        _ = entry.cell["kind"]  # a comparison asks for it
     except KeyError as error:
         return f"{path}: its cell lacks the word {error}"
     return None if belongs == path else f"{path}: is the baseline of another cell or device: it belongs to {belongs}"

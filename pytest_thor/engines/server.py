@@ -22,7 +22,7 @@ _TRIES = 3
 _END_IS_TOLD_S = 5.0
 _REASON_BYTES = 65536
 _MEMORY = re.compile(r"out of memory|OutOfMemory|failed to allocate|cannot allocate|bad_alloc", re.IGNORECASE)
-_ERROR = re.compile(r"\w*(Error|Exception)\b: |\berror\b\s*:|\bfailed to\b|\bcouldn't\b| E ", re.IGNORECASE)
+_ERROR = re.compile(r"(Error|Exception)\b: |\berror\b\s*:|\bfailed to\b|\bcouldn't\b| E ", re.IGNORECASE)
 _NOT_THE_CAUSE = re.compile(r"See root cause above|exiting due to|resource_tracker")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")  # the ends alone: a line without one would be looked through from each byte
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -29,9 +29,8 @@ def read_events(body: bytes) -> Iterator[Event]:
     data: list[bytes] = []
     is_error = False
     position = start = len(_BYTE_ORDER_MARK) if body.startswith(_BYTE_ORDER_MARK) else 0
-    for match in _LINE.finditer(body, start):
-        position = match.end()
-        line = match[1]
+    for match in _LINE_END.finditer(body, start):
+        line, position = body[position : match.start()], match.end()
         if not line:
             if data:
                 yield Event(data=b"\n".join(data), is_error=is_error, end=position)
