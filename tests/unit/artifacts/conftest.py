@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import shutil
@@ -74,7 +75,7 @@ def powerless() -> Powerless:
         if os.geteuid():
             yield
             return
-        b"".decode("utf-8-sig")  # loaded from a folder that only root may read, perhaps
+        codecs.lookup("utf-8-sig")  # loaded from a folder that only root may read, perhaps
         try:
             os.seteuid(65_534)
         except OSError as error:
