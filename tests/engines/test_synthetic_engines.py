@@ -22,6 +22,7 @@ from pytest_thor.errors import ArtifactError
 pytestmark = pytest.mark.engine
 
 MODELS = [(name, quant) for name in ("qwen3-tiny", "qwen3moe-tiny") for quant in ("Q4_K_M", "Q8_0")]
+MODELS += [("gpt-oss-tiny", "MXFP4"), ("gpt-oss-tiny", "Q8_0")]
 
 
 @pytest.fixture(scope="module")
