@@ -56,6 +56,19 @@ def check_programs(option: str, given: Mapping[str, Path], known: Iterable[str])
             raise pytest.UsageError(f"{option} {name}={path}: there is nothing at this path")
 
 
+def check_quant(option: str, wanted: str, matrices: Iterable[LoadedMatrix]) -> None:
+    """Refuse a quant that no cell has, in any spelling.
+
+    Raises:
+        pytest.UsageError: there is none of that name.
+    """
+    quants = list(dict.fromkeys(cell.quant for matrix in matrices for cell in matrix.cells))
+    if wanted.casefold() not in map(str.casefold, quants):
+        near = difflib.get_close_matches(wanted, quants, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(quants)}"
+        raise pytest.UsageError(f"{option} {wanted}: no cell has this quant; {advice}")
+
+
 def load_matrices(paths: Sequence[Path]) -> tuple[LoadedMatrix, ...]:
     """Read every matrix of a run.
 

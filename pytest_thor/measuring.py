@@ -26,6 +26,7 @@ from pytest_thor.progress import Status
 from pytest_thor.published.reference import load_all
 from pytest_thor.published_beside import published_beside
 from pytest_thor.report import document
+from pytest_thor.report.document import PolicyRecord
 from pytest_thor.report.junit import properties
 from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
@@ -229,7 +230,12 @@ class Measuring:
             self._matrices,
             environment=self._results.environment(relative=self._options.relative, canaries=self._canaries),
             exit_status=int(session.exitstatus),
+            policy=PolicyRecord(
+                inconclusive=self._options.inconclusive, invalid=self._options.invalid, strict=self._options.strict
+            ),
             part=self._part,
+            reference_quant=self._options.reference_quant,
+            notes=self._troubles,
         )
         document.write(report, self._options.report / "report.json")
         self._report = self._options.report / "report.json"

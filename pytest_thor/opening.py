@@ -14,7 +14,7 @@ from pytest_thor.engines import ENGINES, REFERRING_ENGINES, SERVING_ENGINES
 from pytest_thor.engines.base import Engine
 from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.engines.serving_engine import AttachedEngine, ServingEngine
-from pytest_thor.errors import ArtifactMissing, EngineMissing, ReportError, ThorError
+from pytest_thor.errors import ArtifactMissing, DeviceError, EngineMissing, ReportError, ThorError
 from pytest_thor.fitting import fit_of
 from pytest_thor.host.device import Device, identify
 from pytest_thor.host.lock import Claim, claim_of, exclusive
@@ -64,6 +64,7 @@ class Opening:
     _engines: dict[tuple[str, Path | None], Engine] = field(default_factory=dict)
     _stored: dict[Cell, Stored] = field(default_factory=dict)
     _references: dict[tuple[str, ArtifactReference], ReferenceModel] = field(default_factory=dict)
+    _is_held: bool = False
 
     @cached_property
     def device(self) -> Device:
@@ -75,12 +76,34 @@ class Opening:
         return identify(part=self.setup.part)
 
     def alone(self) -> AbstractContextManager[None]:
-        """Have the device to oneself."""
-        return exclusive(claim_of(self.device), on_wait=self.reporter.waits)
+        """Have the device to oneself.
+
+        Raises:
+            DeviceError: this run has it already, and would wait for itself.
+        """
+        return self._holding(claim_of(self.device))
 
     def alone_on_the_machine(self) -> AbstractContextManager[None]:
-        """Have all of the machine to oneself, where the device is a part of it too."""
-        return exclusive(Claim(device=self.device.slug), on_wait=self.reporter.waits)
+        """Have all of the machine to oneself, where the device is a part of it too.
+
+        Raises:
+            DeviceError: as :meth:`alone`.
+        """
+        return self._holding(Claim(device=self.device.slug))
+
+    @contextmanager
+    def _holding(self, claim: Claim) -> Iterator[None]:
+        if self._is_held:
+            raise DeviceError(
+                "this run holds the device already, as thor_server does for the length of its test:"
+                " measure in a test of its own"
+            )
+        with exclusive(claim, on_wait=self.reporter.waits):
+            self._is_held = True
+            try:
+                yield
+            finally:
+                self._is_held = False
 
     def engine(self, cell: Cell) -> Engine:
         """Return the engine that measures a cell."""

@@ -52,6 +52,7 @@ class Options:
     report: Path
     exports: tuple[str, ...]
     serving_block: bool
+    reference_quant: str | None
     resume: bool
     list_format: ListFormat | None
     shards: int | None
@@ -209,6 +210,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FILE",
     )
     option(
+        "--thor-reference-quant",
+        "the quant that the others of a model are told as percent of (default: the one with the most bits per weight)",
+        ini="string",
+        metavar="NAME",
+    )
+    option(
         "--thor-report",
         "where report.json and journal.jsonl go (default thor-report)",
         ini="string",
@@ -282,6 +289,7 @@ def read_options(config: pytest.Config) -> Options:
         report=here / report,
         exports=_exports(config),
         serving_block=_flag(config, "serving-block"),
+        reference_quant=_text(config, "reference-quant") or None,
         resume=_flag(config, "resume"),
         list_format=config.getoption("--thor-list"),
         shards=_shards(_text(config, "shards")),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 
-from pytest_thor.believable import Believed
+from pytest_thor.believable import Believed, architecture_named
 from pytest_thor.measurement import METRICS
 from pytest_thor.published.records import PublishedResult
 from pytest_thor.report.document import (
@@ -17,6 +17,7 @@ from pytest_thor.report.document import (
     VerdictName,
     summarize,
 )
+from pytest_thor.weights import usual_bits
 
 _UNKNOWN = "unknown"
 
@@ -45,6 +46,9 @@ def report_of(results: Iterable[tuple[PublishedResult, Believed]]) -> ReportDocu
 
 def _cell(result: PublishedResult, believed: Believed, *, alone: bool) -> CellRecord:
     invalid = believed.doubt is not None
+    architecture = None if result.model is None else architecture_named(result.model)
+    weights, size = (result.metrics.get(name) for name in ("parameters", "model_bytes"))
+    bits = 8 * size.value / weights.value if weights and size and weights.value > 0 else None
     verdict: VerdictName = "invalid" if invalid else "no-baseline"
     assert result.kind in {"prefill", "decode", "serving"}
     return CellRecord(
@@ -56,6 +60,9 @@ def _cell(result: PublishedResult, believed: Believed, *, alone: bool) -> CellRe
         engine=result.engine or _UNKNOWN,
         workload=_workload(result),
         kind=result.kind,
+        architecture=architecture,
+        weights=None if weights is None else round(weights.value),
+        bits_per_weight=bits or usual_bits(result.quant or "", architecture),
         device=believed.device or result.device or _UNKNOWN,
         location=f"{result.source}:{result.line}",
         outcome="failed" if invalid else "passed",

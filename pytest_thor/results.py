@@ -22,6 +22,7 @@ from pytest_thor.report.document import (
     CellRecord,
     EnvironmentRecord,
     MatrixRecord,
+    PolicyRecord,
     ReportDocument,
     ShiftRecord,
     engines_of,
@@ -123,9 +124,15 @@ class Results:
         *,
         environment: ShiftRecord | None,
         exit_status: int,
+        policy: PolicyRecord,
         part: Part | None = None,
+        reference_quant: str | None = None,
+        notes: Sequence[str] = (),
     ) -> ReportDocument:
-        """Return the report of this run; ``part`` is that of this machine which measured, where one process did all."""
+        """Return the report of this run; ``part`` is that of this machine which measured, where one process did all.
+
+        ``notes`` are what a reader must know beside the cells.
+        """
         device = identify(part=part)
         devices = sorted({record.device for record in self.records}) or [device.slug]
         facts = dict(machine_facts(device))
@@ -146,7 +153,9 @@ class Results:
                 },
             ),
             matrix=[MatrixRecord(name=m.name, path=str(m.path), sha256=m.sha256) for m in matrices],
-            summary=summarize(self.records, environment=environment, exit_status=exit_status),
+            summary=summarize(self.records, environment=environment, exit_status=exit_status, policy=policy),
+            reference_quant=reference_quant,
+            notes=list(notes),
             cells=self.records,
         )
 

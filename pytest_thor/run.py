@@ -26,6 +26,8 @@ class Run:
         backends = {cell.backend.name for matrix in self._matrices.values() for cell in matrix.cells}
         collection.check_programs("--thor-engine", chosen.engines, [*ENGINES, "llama-quantize", *sorted(backends)])
         collection.check_programs("--thor-against", chosen.against, [*ENGINES, *sorted(backends)])
+        if chosen.reference_quant is not None:
+            collection.check_quant("--thor-reference-quant", chosen.reference_quant, self._matrices.values())
         self._listing = Listing(config, chosen, list(self._matrices.values())) if chosen.list_format else None
         self._select_matrices()
         if not config.option.collectonly:

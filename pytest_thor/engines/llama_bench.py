@@ -17,7 +17,7 @@ from pytest_thor.engines.llama_options import SETTING_OPTIONS, HelpText, argumen
 from pytest_thor.engines.llama_settings import LlamaSettings, Switch, Whole, Word
 from pytest_thor.engines.locate import find
 from pytest_thor.engines.process import run_briefly
-from pytest_thor.engines.version import parse_version
+from pytest_thor.engines.version import ask_version
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
 
@@ -139,8 +139,7 @@ def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
         )
     version, commit = None, None
     if help_text.first("--version"):
-        printed, ending = run_briefly([str(path), "--version"])
-        version, commit = parse_version(printed) if ending.ok else (None, None)
+        version, commit = ask_version(path)
     named = f"llama-bench {version} ({path})" if version else help_text.program
     build = EngineBuild(name="llama-bench", path=str(path), version=version, commit=commit)
     return build, HelpText(program=named, options=help_text.options)

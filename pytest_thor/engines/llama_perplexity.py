@@ -17,7 +17,7 @@ from pytest_thor.engines.locate import find
 from pytest_thor.engines.perplexity_launch import Order, measure
 from pytest_thor.engines.process import run_briefly
 from pytest_thor.engines.reference_model import FindReference, ReferenceModel
-from pytest_thor.engines.version import parse_version
+from pytest_thor.engines.version import ask_version
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
 
@@ -148,8 +148,7 @@ def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
             f"{path} is no llama-perplexity that runs here: its --help lists no --kl-divergence "
             f"({ending.sentence('it', 60)}; {said.strip()[:300]})"
         )
-    printed, ending = run_briefly([str(path), "--version"])
-    version, commit = parse_version(printed) if ending.ok else (None, None)
+    version, commit = ask_version(path)
     named = f"llama-perplexity {version} ({path})" if version else help_text.program
     build = EngineBuild(name="llama-perplexity", path=str(path), version=version, commit=commit)
     return build, HelpText(program=named, options=help_text.options)

@@ -21,7 +21,7 @@ from pytest_thor.engines.process import run_briefly
 from pytest_thor.engines.server import Server, ServerOrder, running
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
 from pytest_thor.engines.serving_engine import ModelFacts, ReadModel, Served, read_facts
-from pytest_thor.engines.version import parse_version
+from pytest_thor.engines.version import ask_version
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.redaction import names_a_secret
@@ -140,8 +140,7 @@ def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
         )
     version, commit = None, None
     if help_text.first("--version"):
-        printed, ending = run_briefly([str(path), "--version"])
-        version, commit = parse_version(printed) if ending.ok else (None, None)
+        version, commit = ask_version(path)
     # Variables that llama-server reads: each is a setting that the matrix does not show.
     variables = {
         name: "***" if names_a_secret(name) else value

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from pytest_thor.engines.process import run_briefly
+from pytest_thor.errors import EngineMissing
 
 _VERSION = re.compile(r"^version:\s*(.+?)\s*$", re.MULTILINE)
 _COMMIT = re.compile(r"(?:\bcommit\s+|\()([0-9a-f]{7,40})\b")
+
+
+def ask_version(path: Path) -> tuple[str | None, str | None]:
+    """Return version and commit as a program tells them for ``--version``; None where it does not know the option.
+
+    Raises:
+        EngineMissing: it was killed before it could tell. It would be measured as a build that nobody knows, and compare
+            with nothing.
+    """
+    printed, ending = run_briefly([str(path), "--version"])
+    if ending.code is None or ending.code < 0:
+        raise EngineMissing(f"{path} could not say which build it is: {ending.sentence('its --version', 60)}")
+    return parse_version(printed) if ending.ok else (None, None)
 
 
 def parse_version(printed: str) -> tuple[str | None, str | None]:

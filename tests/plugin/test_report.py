@@ -41,7 +41,7 @@ def test_the_report_says_what_was_measured_where_and_with_what(project: Project)
         "outcomes": {"passed": 3},
         "environment": None,
         "exit_status": 0,
-        "policy": None,
+        "policy": {"inconclusive": "warn", "invalid": "fail", "strict": False},
     }
     assert [engine["commit"] for engine in report["environment"]["engines"]] == ["abcdef0"]
     assert cell["parameters"] == {"n_depth": 0, "n_prompt": 64, "repetitions": 3}
