@@ -16,8 +16,7 @@ def ask_version(path: Path) -> tuple[str | None, str | None]:
     """Return version and commit as a program tells them for ``--version``; None where it does not know the option.
 
     Raises:
-        EngineMissing: it was killed before it could tell. It would be measured as a build that nobody knows, and compare
-            with nothing.
+        EngineMissing: it was killed before it could tell; as an unknown build it would compare with nothing.
     """
     printed, ending = run_briefly([str(path), "--version"])
     if ending.code is None or ending.code < 0:

@@ -8,7 +8,8 @@ environment variable STUB_LLAMA_BENCH. Its keys, all optional:
   speed per launch, and begins anew at its end
 - ``fault``: what goes wrong, see FAULTS; ``after``: how many rows are printed before it does (default 0)
 - ``edits``: ``[{"samples_ns": [1]}, …]`` fields to replace, by row; null removes one
-- ``lacks``: options that this build has not; ``version``: false for builds without ``--version``
+- ``lacks``: options that this build has not; ``version``: false for builds without ``--version``, "killed" for one that
+  dies of it
 - ``twice``: true prints every row twice
 - ``before``: lines of standard output before the first row
 - ``in_time``: true lets each repetition take as long as it says that it took
@@ -97,6 +98,8 @@ class Stub:
             print("\n".join(lines))
             return 0
         if "--version" in self.arguments:
+            if self.script.get("version") == "killed":
+                self.killed()
             print(VERSION, end="")
             return 0
         for line in self.script.get("before", []):

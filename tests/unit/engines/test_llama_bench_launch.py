@@ -57,6 +57,13 @@ def test_a_build_without_version_is_known_by_its_rows(make_stub: MakeStub, make_
     assert (launch.engine.version, launch.engine.commit) == ("b7", "abcdef0")
 
 
+def test_a_build_that_was_killed_before_it_said_its_version_is_not_measured_as_an_unknown_one(
+    make_stub: MakeStub,
+) -> None:
+    with pytest.raises(EngineMissing, match=r"could not say which build it is: its --version was killed"):
+        make_stub(version="killed").engine.identify()
+
+
 def test_two_workloads_that_ask_for_the_same_share_its_row(make_stub: MakeStub, make_cell: MakeCell) -> None:
     stub = make_stub()
     first, second = stub.measure(make_cell(*PP, name="pp512"), make_cell(*PP, name="again"))
