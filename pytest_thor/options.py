@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import pytest
 
-from pytest_thor.artifacts.obtain import Means
+from pytest_thor.artifacts.means import Means, converter_of
+from pytest_thor.files import cache_folder
 from pytest_thor.units import parse_duration
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
     option(
         "--thor-quantize",
-        "make missing GGUF quants from an F32, BF16 or F16 file of the same name beside them",
+        "make missing GGUF quants from an F32, BF16 or F16 file of the same name beside them, or from a checkpoint by "
+        "the converter that --thor-engine convert_hf_to_gguf=PATH names",
         ini="bool",
         action="store_true",
         default=None,
@@ -293,7 +295,7 @@ def read_options(config: pytest.Config) -> Options:
         resume=_flag(config, "resume"),
         list_format=config.getoption("--thor-list"),
         shards=_shards(_text(config, "shards")),
-        cache=_cache(),
+        cache=cache_folder(),
     )
 
 
@@ -305,6 +307,7 @@ def _means(config: pytest.Config, here: Path) -> Means:
         download=_flag(config, "download"),
         quantize=_flag(config, "quantize"),
         imatrix=here / imatrix if imatrix else None,
+        converter=converter_of(_programs(config, here, "engine")),
     )
 
 
@@ -432,10 +435,3 @@ def _budget(text: str | None) -> float | None:
         return None if text is None else parse_duration(text)
     except ValueError as error:
         raise pytest.UsageError(f"--thor-budget {text}: {error}") from None
-
-
-def _cache() -> Path:
-    """Return the folder for what is made once and reused: synthetic models."""
-    if given := os.environ.get("THOR_CACHE"):
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-thor"

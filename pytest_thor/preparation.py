@@ -10,7 +10,8 @@ from pathlib import Path
 from pytest_thor.artifacts.discover import resolve
 from pytest_thor.artifacts.gguf_model import read_model
 from pytest_thor.artifacts.identity import content_identity
-from pytest_thor.artifacts.obtain import Means, Obtained, obtain
+from pytest_thor.artifacts.means import Means
+from pytest_thor.artifacts.obtain import Obtained, obtain
 from pytest_thor.artifacts.synthetic import make_synthetic
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
@@ -20,7 +21,7 @@ from pytest_thor.baseline.fingerprint import Fingerprint, conditions, difference
 from pytest_thor.baseline.history import StoredRun
 from pytest_thor.cell import ArtifactReference, Cell, EngineTraits, Scalar
 from pytest_thor.engines.serving_engine import ModelFacts
-from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing, BaselineError
+from pytest_thor.errors import ArtifactError, ArtifactMissing, BaselineError
 from pytest_thor.host.device import Device
 from pytest_thor.measure import Reference
 from pytest_thor.measurement import EngineBuild
@@ -83,7 +84,7 @@ def prepare(
             obtained = obtain_by(means)
         path, provenance = obtained.path, obtained.provenance
     elif traits.synthetic == "hf":
-        path = _synthetic_checkpoint(cell, synthetic)
+        path = make_synthetic_hf(reference.location, cache=synthetic, quant=cell.quant)
     else:
         with alone():
             path = make_synthetic(
@@ -114,15 +115,6 @@ def _lent(reference: ArtifactReference, roots: Sequence[Path]) -> Path:
         return resolve(reference, roots).absolute()
     except ArtifactError:
         return Path(reference.location)
-
-
-def _synthetic_checkpoint(cell: Cell, cache: Path) -> Path:
-    if cell.quant != "BF16":
-        raise ArtifactInvalid(
-            f"{cell.id}: {cell.backend.engine} makes the weights of a synthetic model itself, in BF16; "
-            f"quant {cell.quant} needs a real checkpoint (hf:)"
-        )
-    return make_synthetic_hf(cell.artifact.location, cache=cache)
 
 
 def model_facts(path: Path) -> ModelFacts:

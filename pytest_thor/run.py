@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_thor import collection
+from pytest_thor.artifacts.means import CONVERTER, CONVERTER_PYTHON
 from pytest_thor.engines import ENGINES
 from pytest_thor.files import shown
 from pytest_thor.host.part import shared_memory_nodes
@@ -24,7 +25,8 @@ class Run:
         self._options = chosen
         self._matrices = {matrix.path: matrix for matrix in collection.load_matrices(chosen.matrices)}
         backends = {cell.backend.name for matrix in self._matrices.values() for cell in matrix.cells}
-        collection.check_programs("--thor-engine", chosen.engines, [*ENGINES, "llama-quantize", *sorted(backends)])
+        programs = [*ENGINES, "llama-quantize", CONVERTER, CONVERTER_PYTHON, *sorted(backends)]
+        collection.check_programs("--thor-engine", chosen.engines, programs)
         collection.check_programs("--thor-against", chosen.against, [*ENGINES, *sorted(backends)])
         if chosen.reference_quant is not None:
             collection.check_quant("--thor-reference-quant", chosen.reference_quant, self._matrices.values())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_thor.artifacts.obtain import Means
+from pytest_thor.artifacts.means import Means
 from pytest_thor.host.part import Part
 
 

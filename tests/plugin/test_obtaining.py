@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_thor import fitting
@@ -26,3 +28,35 @@ def test_an_importance_matrix_that_is_not_there_is_a_wrong_option(project: Proje
     result = project.run("--thor-quantize", "--thor-imatrix", "gone.dat", script=FAST)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--thor-imatrix gone.dat: there is no such file*"])
+
+
+CONVERTER = """
+import argparse, shutil
+parser = argparse.ArgumentParser()
+for name in ("model", "--outfile", "--outtype"):
+    parser.add_argument(name)
+shutil.copyfile({made!r}, parser.parse_args().outfile)
+"""
+
+
+def test_a_checkpoint_is_converted_where_a_converter_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THOR_CACHE", str(project.root / "cache"))
+    project.model.rename(project.root / "made.gguf")
+    checkpoint = project.root / "models" / "tiny" / "tiny"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text('{"model_type": "qwen3", "torch_dtype": "float16"}')
+    header = b'{"w":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}'
+    (checkpoint / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"12")
+    script = project.root / "convert_hf_to_gguf.py"
+    script.write_text(CONVERTER.format(made=str(project.root / "made.gguf")))
+    missing = project.run("--thor-quantize", script=FAST)
+    missing.assert_outcomes(skipped=3)
+    assert "--thor-quantize with --thor-engine convert_hf_to_gguf=PATH makes it from" in project.cell(TG16)["reason"]
+    python = f"convert_hf_to_gguf.python={sys.executable}"
+    named = ("--thor-engine", f"convert_hf_to_gguf={script}", "--thor-engine", python)
+    assert project.run("--thor-quantize", *named, script=FAST).ret == 0
+    artifact = project.cell(TG16)["artifact"]
+    assert artifact["provenance"]["converted_from"] == str(checkpoint)
+    assert artifact["path"].startswith(str(project.root / "cache" / "converted"))
