@@ -112,6 +112,7 @@ class Jury:
         doubts = [doubt for launch in (*trial.launches, *trial.reference_launches) for doubt in launch.doubts]
         doubts += trial.doubts
         thresholds = dict(cell.thresholds)
+        look, looks = self._looks(cell, len(samples))
         if reference.against is not None:
             judgement = judge_pairs(
                 title=cell.id,
@@ -120,8 +121,8 @@ class Jury:
                 reference=[launch.samples for launch in trial.reference_launches],
                 launches=samples,
                 spreads=self.spreads,
-                look=len(samples),
-                looks=max(self.planned(cell).most, len(samples)),
+                look=look,
+                looks=looks,
                 against=reference.against,
             )
         elif reference.blocking:
@@ -142,11 +143,17 @@ class Jury:
                 launches=samples,
                 history=reference.history,
                 spreads=self.spreads,
-                look=len(samples),
-                looks=max(self.planned(cell).most, len(samples)),
+                look=look,
+                looks=looks,
                 shift=self._relative_to(cell),
             )
         return doubted(judgement, title=cell.id, doubts=doubts)
+
+    def _looks(self, cell: Cell, launches: int) -> tuple[int, int]:
+        """Return which look this is, of how many: the first that can end the cell is after the least launches."""
+        planned = self.planned(cell)
+        look = max(launches - planned.least + 1, 1)
+        return look, max(planned.most - planned.least + 1, look)
 
     def _relative_to(self, cell: Cell) -> Shift | None:
         if not self._relative or cell.canary or cell.kind == "quality" or self._canary is None:
