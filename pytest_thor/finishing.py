@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,7 +17,9 @@ def finish_undisturbed() -> Callable[[], None]:
     and spare nobody more than a second. Returns what brings the former handlers back.
     """
     before = {number: signal.getsignal(number) for number in _NUMBERS}
-    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    heeded = [number for number, handler in before.items() if handler not in {signal.SIG_IGN, None}]
+    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+        heeded = []
     for number in heeded:
         signal.signal(number, _once)
 

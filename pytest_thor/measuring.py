@@ -18,6 +18,7 @@ from pytest_thor.acceptance import update_baselines
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import BaselineError, DeviceError, PublishedError, ReportError
 from pytest_thor.files import atomic_write_text, shown
+from pytest_thor.finishing import finish_undisturbed
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.host.device import identify
 from pytest_thor.host.part import Part, parse_part, pin
@@ -192,6 +193,7 @@ class Measuring:
         self._session.close()
         if self._is_worker:
             return
+        session.config.add_cleanup(finish_undisturbed())
         # Under pytest-xdist -x ends the run as an interruption; it is one that a failing test asked for.
         if self._stopped_by_a_failure and self._results.records:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -213,6 +215,9 @@ class Measuring:
             write(session)
         except (BaselineError, PublishedError, ReportError) as error:
             self._troubles.append(str(error))
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        except OSError as error:
+            self._troubles.append(f"{self._options.report}: the report could not be made: {error}")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _store_baselines(self, _: pytest.Session) -> None:

@@ -48,24 +48,23 @@ class Fault(Protocol):
         """Strike at a random point, or several, and say of each when and what; nothing where the run ended before."""
 
 
-def point(running: Running, scene: Scene, random: Random, *, starting: bool = True, writing: bool = True) -> str | None:
+def point(running: Running, scene: Scene, random: Random, *, starting: bool = True) -> str | None:
     """Wait for a random point in a run's life: while it starts, in or after any launch, or while it writes its report.
 
-    Without ``starting`` a run that has not begun to measure is spared, without ``writing`` one that has measured all.
-    Returns when that was, or None where the run ended before.
+    Without ``starting`` a run that has not begun to measure is spared. Returns when that was, or None where the run
+    ended before.
     """
     left = scene.total - len(scene.finished)
     choice = random.random()
     if starting and choice < 0.25:
         moment_s = random.uniform(0.0, _STARTUP_S)
         return f"after {moment_s:.3f} s" if _sleep(running, moment_s) else None
-    late = writing and choice > 0.85 and left <= 8
+    late = choice > 0.85 and left <= 8
     wanted = len(scene.journal) + (left if late else random.randrange(min(left, 5)))
-    longest_s = 0.2 if writing else 0.05
     # The device's lock is taken before anything of the engine starts, and a journal line follows each launch.
     if not running.wait_for(lambda: len(scene.journal) >= wanted and running.has_lock(scene.locks)):
         return None
-    moment_s = random.uniform(0.0, longest_s)
+    moment_s = random.uniform(0.0, 0.2)
     return f"{moment_s:.3f} s after line {wanted} of the journal" if _sleep(running, moment_s) else None
 
 
@@ -76,11 +75,10 @@ def _sleep(running: Running, seconds: float) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """One part gets a signal that ends it; not ``writing`` spares the moment in which the report is written."""
+    """One part gets a signal that ends it."""
 
     part: Part
     number: signal.Signals
-    writing: bool = True
 
     @property
     def name(self) -> str:
@@ -93,8 +91,9 @@ class Kill:
         if self.part == "pytest" and self.number == signal.SIGKILL:
             return Expected(statuses=frozenset({-signal.SIGKILL}), words=(), orderly=False)
         if self.part == "pytest":
-            # While Python starts nobody is there to take a signal in order, or to say something.
-            return Expected(statuses=frozenset({2, -self.number}), words=("KeyboardInterrupt", ""))
+            # While Python starts nobody is there to take a signal in order, or to say something; one that comes while
+            # the report is written is not heeded.
+            return Expected(statuses=frozenset({0, 1, 2, -self.number}), words=("KeyboardInterrupt", ""))
         if self.part == "worker":
             return Expected(statuses=frozenset({0, 1, 2, 8}), words=("crashed", "keyboard-interrupt"), crashes=True)
         return Expected(statuses=frozenset({0, 1, 8, 9}), words=("llama-bench",))
@@ -107,7 +106,7 @@ class Kill:
     def strike(self, running: Running, scene: Scene, random: Random) -> list[str]:
         """Wait for the part too, should it not be there at the random point."""
         # A worker that dies before it is one is xdist's own business.
-        at = point(running, scene, random, starting=self.part != "worker", writing=self.writing)
+        at = point(running, scene, random, starting=self.part != "worker")
         if at is None or not running.wait_for(lambda: running.parts(self.part)):
             return []
         return [f"{self.name} {at}"] if self.send(running) else []

@@ -29,8 +29,8 @@ def assert_all_held(tally: Tally, strikes: int) -> None:
 def test_a_part_is_killed(scene: Scene, random: Random) -> None:
     faults: list[Fault] = [
         Kill(part="pytest", number=signal.SIGKILL),
-        Kill(part="pytest", number=signal.SIGTERM, writing=False),
-        Kill(part="pytest", number=signal.SIGINT, writing=False),
+        Kill(part="pytest", number=signal.SIGTERM),
+        Kill(part="pytest", number=signal.SIGINT),
         Kill(part="engine", number=signal.SIGKILL),
         Kill(part="engine", number=signal.SIGTERM),
         Kill(part="supervisor", number=signal.SIGKILL),
@@ -104,7 +104,6 @@ def test_a_reset_in_mid_load_is_told_and_never_stored(model: Path, tmp_path: Pat
     assert not (scene.root / "baselines").exists()
 
 
-@pytest.mark.xfail(reason="a signal while the report is written loses it", strict=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_while_the_report_is_written_loses_nothing(scene: Scene, number: signal.Signals) -> None:
     running = scene.start()
