@@ -11,7 +11,7 @@ from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 
 
-def resolve(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolute: bool = True) -> Path:
+def resolve(reference: ArtifactReference, roots: Sequence[Path]) -> Path:
     """Return where the files of ``reference`` are: a GGUF file (the first of its shards), or an HF directory.
 
     An absolute location (or one with ``~``) is taken as it is; a relative one is looked for under each root in
@@ -23,7 +23,7 @@ def resolve(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolu
         ArtifactInvalid: the location leads out of the roots, or something else than was expected is there.
         ArtifactError: a place cannot be looked into.
     """
-    candidates = _candidates(reference, roots, allow_absolute=allow_absolute)
+    candidates = _candidates(reference, roots)
     for candidate in candidates:
         found = _directory(candidate) if reference.format == "hf" else _gguf_file(candidate)
         if found is not None:
@@ -43,7 +43,7 @@ def claimants(reference: ArtifactReference, roots: Sequence[Path]) -> tuple[Path
         ArtifactError: as of :func:`resolve`, except that nothing may be found.
     """
     found: list[Path] = []
-    for candidate in _candidates(reference, roots, allow_absolute=True):
+    for candidate in _candidates(reference, roots):
         places: tuple[Path | None, ...]
         if reference.format == "hf":
             places = (_directory(candidate),)
@@ -53,7 +53,7 @@ def claimants(reference: ArtifactReference, roots: Sequence[Path]) -> tuple[Path
     return tuple(dict.fromkeys(found))
 
 
-def _candidates(reference: ArtifactReference, roots: Sequence[Path], *, allow_absolute: bool) -> list[Path]:
+def _candidates(reference: ArtifactReference, roots: Sequence[Path]) -> list[Path]:
     location = reference.location
     if reference.format == "synthetic":
         raise ArtifactInvalid(f"{location!r} is a synthetic model, which is made and not looked for")
@@ -63,8 +63,6 @@ def _candidates(reference: ArtifactReference, roots: Sequence[Path], *, allow_ab
     if ".." in path.parts:
         raise ArtifactInvalid(f"{location!r} leads out of the model roots; write the path without '..'")
     if location.startswith("~") or path.is_absolute():
-        if not allow_absolute:
-            raise ArtifactInvalid(f"{location!r} is absolute; expected a path below a model root")
         try:
             return [path.expanduser()]
         except RuntimeError as error:

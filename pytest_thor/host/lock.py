@@ -202,9 +202,10 @@ def _holder(path: Path) -> str | None:
     except BlockingIOError:
         try:
             content = json.loads(os.pread(descriptor, _HOLDER_BYTES, 0))
-            return f"process {int(content['pid'])} since {content['since']} ({content['command']})"
-        except (OSError, ValueError, KeyError, TypeError):
+            said = f"process {int(content['pid'])} since {content['since']} ({content['command']})"
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
+        return "".join(letter if letter.isprintable() else "?" for letter in said)  # any user may have written it
     finally:
         os.close(descriptor)
     return None

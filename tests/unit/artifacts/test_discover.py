@@ -44,11 +44,9 @@ def test_the_first_root_that_has_it_wins(roots: list[Path]) -> None:
     assert resolve(gguf("Qwen/Qwen3-8B-Q8_0.gguf"), roots[::-1]).is_relative_to(roots[1])
 
 
-def test_an_absolute_path_is_taken_as_it_is_where_that_is_allowed(roots: list[Path]) -> None:
+def test_an_absolute_path_is_taken_as_it_is(roots: list[Path]) -> None:
     path = roots[0] / "Qwen" / "Qwen3-8B-Q8_0.gguf"
     assert resolve(gguf(str(path)), []) == path
-    with pytest.raises(ArtifactInvalid, match="is absolute"):
-        resolve(gguf(str(path)), roots, allow_absolute=False)
 
 
 def test_home_is_where_it_is(roots: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_thor.errors import DeviceError
@@ -250,10 +250,15 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @given(noise=st.binary(max_size=200))
+@example(noise=b'{"pid": 1, "since": "\\u001b[2J", "command": "now"}')
+@example(noise=b'{"pid": 1e999, "since": "today", "command": "x"}')
+@example(noise=b"[" * 4000)
 def test_whatever_stands_in_a_locks_file_it_is_waited_for(noise: bytes) -> None:
     with exclusive(MACHINE, on_wait=nobody):
         (lock_folder() / "pytest-thor-machine.lock").write_bytes(noise)
-        assert held_by(MACHINE) is not None
+        told = held_by(MACHINE)
+        assert told is not None
+        assert told.isprintable()
 
 
 def device(part: Part | None, gpus: tuple[Gpu, ...] = ()) -> Device:
