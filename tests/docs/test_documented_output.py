@@ -39,6 +39,8 @@ READ = {
     "qwen3-8b Q4_K_M llama-server load": "test_a_sweep_is_shown_as_the_page_says",
     "decode speed, threshold 3 %": "test_a_table_has_the_head_that_its_script_prints",
     "1 % between launches": "test_a_table_has_the_head_that_its_script_prints",
+    "| slowdown asked": "test_a_table_has_the_head_that_its_script_prints",
+    "30 pairs, 270 cells": "test_what_identical_runs_were_called_is_printed_so",
     "gw0: left is being measured": "test_who_has_to_wait_is_told_whom_for",
     "e2el_ms > ": "test_what_is_held_back_has_the_limits_of_the_page",
     "runner ALL=(root)": "test_the_one_command_of_root_is_the_one_that_is_run",
@@ -166,6 +168,7 @@ def test_a_sweep_is_shown_as_the_page_says() -> None:
     [
         ("decode speed, threshold 3 %", "judge_simulation"),
         ("1 % between launches", "judge_cost"),
+        ("| slowdown asked", "injected_slowdown"),
         ("python benchmarks/change_points.py", "change_points"),
     ],
 )
@@ -181,6 +184,18 @@ def test_a_table_has_the_head_that_its_script_prints(beginning: str, script: str
 
     assert heads
     assert [head for head in heads if head not in computed and head not in source] == []
+
+
+def test_what_identical_runs_were_called_is_printed_so() -> None:
+    """The words are the script's; of its verdicts each has a line, and the shares are those of the counts."""
+    text = shown("30 pairs, 270 cells").text
+    source = (ROOT / "benchmarks" / "real_aa.py").read_text(encoding="utf-8")
+    words = [word for line in text.splitlines() for word in re.findall(r"[a-z]+(?: [a-z]+)*", line)]
+    verdicts = re.findall(r"^  (\w+) +(\d+)  ([\d.]+)%$", text, re.MULTILINE)
+
+    assert {word for word in words if word not in source} == {name for name, _, _ in verdicts}
+    assert sum(int(count) for _, count, _ in verdicts) == 270
+    assert [f"{int(count) / 270:.1%}" for _, count, _ in verdicts] == [f"{share}%" for _, _, share in verdicts]
 
 
 def test_who_has_to_wait_is_told_whom_for() -> None:

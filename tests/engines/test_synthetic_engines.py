@@ -93,23 +93,32 @@ def test_shards_made_by_llama_gguf_split_count_as_one_model(cache: Path, tmp_pat
     ]
 
 
-def test_the_vocabulary_turns_ascii_into_tokens_and_back_and_leaves_out_the_rest(cache: Path) -> None:
-    import llama_cpp
+TOKENIZER = """\
+import json, sys
+import llama_cpp
 
+model = llama_cpp.Llama(sys.argv[1], vocab_only=True, verbose=False)
+told = {}
+for name, text, special in json.loads(sys.argv[2]):
+    ids = model.tokenize(text.encode(), add_bos=False, special=special)
+    told[name] = {"ids": ids, "text": model.detokenize(ids).decode()}
+print(json.dumps({"end": model.token_eos(), **told}))
+"""
+
+
+def test_the_vocabulary_turns_ascii_into_tokens_and_back_and_leaves_out_the_rest(cache: Path) -> None:
     path = make_synthetic("qwen3-tiny", "Q8_0", cache=cache)
-    model = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
-    try:
-        text = "Hello, size of the world! 12345\n\tdef f(x): return x"
-        ids = model.tokenize(text.encode(), add_bos=False)
-        assert model.detokenize(ids).decode() == text
-        assert len(ids) < len(text)
-        beyond = model.tokenize("Größe 世界!".encode(), add_bos=False)
-        assert model.detokenize(beyond).decode() == "Gre !"
-        chat = model.tokenize(b"<|im_start|>user\n", add_bos=False, special=True)
-        assert chat[0] == read_header(path).metadata["tokenizer.ggml.bos_token_id"] + 1  # type: ignore[operator]
-        assert model.token_eos() == chat[0] + 1
-    finally:
-        model.close()
+    text = "Hello, size of the world! 12345\n\tdef f(x): return x"
+    asked = [("ascii", text, False), ("beyond", "Größe 世界!", False), ("chat", "<|im_start|>user\n", True)]
+    # In a process of its own: the module opens files that it never closes.
+    command = [sys.executable, "-c", TOKENIZER, str(path), json.dumps(asked)]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert told["ascii"]["text"] == text
+    assert len(told["ascii"]["ids"]) < len(text)
+    assert told["beyond"]["text"] == "Gre !"
+    start = told["chat"]["ids"][0]
+    assert start == read_header(path).metadata["tokenizer.ggml.bos_token_id"] + 1  # type: ignore[operator]
+    assert told["end"] == start + 1
 
 
 def test_without_the_program_the_binding_makes_the_same_file(
