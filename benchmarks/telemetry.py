@@ -45,6 +45,8 @@ class Switched:
     spans: list[tuple[float, float, bool]] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    each_s: float = 0.0
+    """What one repetition took."""
 
     def run(self, sampler: Callable[[], Sampler], *, until: Callable[[], bool]) -> None:
         """Switch once a second until the launch has ended: on, off, off, on."""
@@ -101,6 +103,7 @@ def repeated(
     listener.join()
     rows = [json.loads(line) for line in engine.stdout.read().splitlines() if line.startswith("{")]
     seconds = [sample / 1e9 for sample in rows[0]["samples_ns"]]
+    switched.each_s = statistics.fmean(seconds)
     return switched.log_ratios(begun[-len(seconds) :], seconds), switched
 
 
@@ -140,10 +143,8 @@ def main() -> None:
     costs: list[float] = []
     rates: list[float] = []
     for test in TESTS:
-        began = time.monotonic()
-        repeated(program, model, test, 20, sampler)  # the file comes into the page cache; how long does one take?
-        each_s = (time.monotonic() - began) / 20
-        count = max(20, round(minutes * 60 / len(TESTS) / each_s))
+        _, tried = repeated(program, model, test, 20, sampler)  # the file comes into the page cache, too
+        count = max(20, round(minutes * 60 / len(TESTS) / tried.each_s))
         ratios[test], switched = repeated(program, model, test, count, sampler)
         costs += switched.costs
         rates += switched.rates
