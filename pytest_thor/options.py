@@ -1,4 +1,4 @@
-"""The command line and its ini twins, read once into one frozen record."""
+"""What a run with a matrix was asked for: the command line and its ini twins, read once into one frozen record."""
 
 from __future__ import annotations
 
@@ -8,23 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import pytest
 
 from pytest_thor.artifacts.means import Means, converter_of
+from pytest_thor.declaration import DEFAULT_LAUNCHES, InconclusivePolicy, InvalidPolicy, ListFormat, UpdateMode
 from pytest_thor.files import cache_folder
 from pytest_thor.units import parse_duration
 
 if TYPE_CHECKING:
     from pytest_thor.host.part import Part
 
-UpdateMode: TypeAlias = Literal["missing", "accept"]
-InconclusivePolicy: TypeAlias = Literal["pass", "warn", "fail"]
-InvalidPolicy: TypeAlias = Literal["warn", "fail"]
-ListFormat: TypeAlias = Literal["text", "json", "github"]
-
-DEFAULT_LAUNCHES = "1:8"
 _LAUNCHES = re.compile(r"(?P<minimum>\d+)(?::(?P<maximum>\d+))?")
 _PROJECT_MARKERS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", ".git")
 
@@ -74,191 +69,6 @@ class Options:
         return matrix.parent / "baselines"
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the command line options and the ini twin of each."""
-    group = parser.getgroup("thor", "pytest-thor: LLM inference performance")
-
-    def option(
-        flag: str,
-        help_text: str,
-        *,
-        ini: Literal["string", "bool", "linelist", "paths"],
-        **kwargs: Any,  # noqa: ANN401 - argparse's own
-    ) -> None:
-        group.addoption(flag, help=help_text, **kwargs)
-        parser.addini(flag.removeprefix("--").replace("-", "_"), help_text, type=ini)
-
-    option(
-        "--thor-matrix",
-        "the matrix (YAML) whose cells become tests; may be repeated",
-        ini="paths",
-        action="append",
-        metavar="PATH",
-    )
-    option(
-        "--thor-models",
-        "where relative artifacts are found; may be repeated (else $THOR_MODELS, else /models)",
-        ini="paths",
-        action="append",
-        metavar="DIR",
-    )
-    option(
-        "--thor-engine",
-        "which executable or Python interpreter an engine, or one backend's engine, is; may be repeated",
-        ini="linelist",
-        action="append",
-        metavar="NAME=PATH",
-    )
-    option(
-        "--thor-against",
-        "A/B: alternate launches of this reference engine with the current one and judge the pairs, without a stored "
-        "baseline; may be repeated",
-        ini="linelist",
-        action="append",
-        metavar="NAME=PATH",
-    )
-    option(
-        "--thor-device",
-        "what measures, in place of the whole machine: gpu:0, cpus:0-3, or left=cpus:0-3 with a name; repeated, with "
-        "pytest-xdist's -n auto, devices measure side by side (else $THOR_DEVICE)",
-        ini="linelist",
-        action="append",
-        metavar="[NAME=]PART",
-    )
-    option(
-        "--thor-baseline",
-        "the baseline store (default: baselines/ at the root of the matrix's project)",
-        ini="string",
-        metavar="DIR",
-    )
-    option(
-        "--thor-update-baseline",
-        "store what was measured: only where nothing is stored (missing), or also what changed (accept)",
-        ini="string",
-        nargs="?",
-        const="missing",
-        choices=("missing", "accept"),
-    )
-    option(
-        "--thor-launches",
-        f"launches per cell; the judge stops as soon as the verdict is clear (default {DEFAULT_LAUNCHES})",
-        ini="string",
-        metavar="MIN:MAX",
-    )
-    option(
-        "--thor-budget",
-        "how long the run may take, such as 20m: the cells most in doubt are launched first, and what is left is said",
-        ini="string",
-        metavar="DURATION",
-    )
-    option(
-        "--thor-relative",
-        "judge each cell relative to the matrix's canary",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    option(
-        "--thor-cool-down",
-        "wait before each launch, five minutes at most, until no sensor is warmer than this (such as 55)",
-        ini="string",
-        metavar="CELSIUS",
-    )
-    option(
-        "--thor-inconclusive",
-        "what a cell does that is too noisy to tell (default warn)",
-        ini="string",
-        choices=("pass", "warn", "fail"),
-    )
-    option(
-        "--thor-invalid",
-        "what a cell does whose figure cannot be true (default fail)",
-        ini="string",
-        choices=("warn", "fail"),
-    )
-    option(
-        "--thor-strict",
-        "a missing engine, model or baseline fails instead of skipping",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    option(
-        "--thor-full-hash",
-        "read every byte of the models for the fingerprint, not just size and header",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    option(
-        "--thor-download",
-        "bring missing models from the hub that the matrix names (needs pytest-thor[download])",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    option(
-        "--thor-quantize",
-        "make missing GGUF quants from an F32, BF16 or F16 file of the same name beside them, or from a checkpoint by "
-        "the converter that --thor-engine convert_hf_to_gguf=PATH names",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    option(
-        "--thor-imatrix",
-        "the importance matrix for quants that --thor-quantize makes",
-        ini="string",
-        metavar="FILE",
-    )
-    option(
-        "--thor-reference-quant",
-        "the quant that the others of a model are told as percent of (default: the one with the most bits per weight)",
-        ini="string",
-        metavar="NAME",
-    )
-    option(
-        "--thor-report",
-        "where report.json and journal.jsonl go (default thor-report)",
-        ini="string",
-        metavar="DIR",
-    )
-    option(
-        "--thor-export",
-        "write the report in another format too; may be repeated (docs/exports.md has the list)",
-        ini="linelist",
-        action="append",
-        metavar="FORMAT",
-    )
-    option(
-        "--thor-serving-block",
-        "print each serving cell's last launch in the layout of vllm bench serve",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    option(
-        "--thor-resume",
-        "go on where the journal of the report folder ends: launches that finished under the same conditions count",
-        ini="bool",
-        action="store_true",
-        default=None,
-    )
-    group.addoption(
-        "--thor-list",
-        nargs="?",
-        const="text",
-        choices=("text", "json", "github"),
-        help="print the selected cells, or a job matrix for GitHub Actions, and stop",
-    )
-    option(
-        "--thor-shards",
-        "how many jobs --thor-list=github makes, of about equal length (default: one per model)",
-        ini="string",
-        metavar="N",
-    )
-
-
 def read_options(config: pytest.Config) -> Options:
     """Read the options of this run.
 
@@ -278,13 +88,13 @@ def read_options(config: pytest.Config) -> Options:
         against=_programs(config, here, "against"),
         devices=_devices(config),
         baseline=here / baseline if baseline else None,
-        update_baseline=cast("UpdateMode | None", _choice(config, "update-baseline", ("missing", "accept"), None)),
+        update_baseline=cast("UpdateMode | None", _choice(config, "update-baseline", get_args(UpdateMode), None)),
         launches=_launches(_text(config, "launches") or DEFAULT_LAUNCHES),
         budget_s=_budget(_text(config, "budget")),
         relative=_flag(config, "relative"),
         cool_down_c=_celsius(_text(config, "cool-down")),
-        inconclusive=cast(InconclusivePolicy, _choice(config, "inconclusive", ("pass", "warn", "fail"), "warn")),
-        invalid=cast(InvalidPolicy, _choice(config, "invalid", ("warn", "fail"), "fail")),
+        inconclusive=cast(InconclusivePolicy, _choice(config, "inconclusive", get_args(InconclusivePolicy), "warn")),
+        invalid=cast(InvalidPolicy, _choice(config, "invalid", get_args(InvalidPolicy), "fail")),
         strict=_flag(config, "strict"),
         full_hash=_flag(config, "full-hash"),
         means=_means(config, here),
@@ -423,10 +233,8 @@ def _device(text: str) -> Part:
         raise pytest.UsageError(f"--thor-device {text}: {error}") from None
 
 
-def device_count(config: pytest.Config) -> int | None:
-    """Return how many devices of this machine a run with a matrix measures on; None for a run without."""
-    if not (config.getoption("--thor-matrix") or config.getini("thor_matrix")):
-        return None
+def device_count(config: pytest.Config) -> int:
+    """Return how many devices of this machine a run with a matrix measures on."""
     return max(len(_devices(config)), 1)
 
 

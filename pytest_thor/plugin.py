@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from pytest_thor import options
+from pytest_thor import declaration
 
 pytest_plugins = ("pytest_thor.fixtures",)
 
@@ -21,24 +21,28 @@ _MARKERS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
-    options.add_options(parser)
+    declaration.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the matrices, where any are given, and bring in the hooks that run them."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
-    chosen = options.read_options(config)
-    if chosen.matrices:
+    if declaration.has_matrix(config):
+        from pytest_thor.options import read_options
         from pytest_thor.run import Run
 
-        config.pluginmanager.register(Run(config, chosen), "thor-run")
+        config.pluginmanager.register(Run(config, read_options(config)), "thor-run")
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Let ``-n auto`` mean a worker for each device, where a matrix is given and the environment asks for no other."""
-    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else options.device_count(config)
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or not declaration.has_matrix(config):
+        return None
+    from pytest_thor.options import device_count
+
+    return device_count(config)
 
 
 @pytest.hookimpl(trylast=True)

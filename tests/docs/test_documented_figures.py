@@ -6,6 +6,7 @@ import pytest
 
 from pytest_thor import expectation
 from pytest_thor.baseline import history as stored
+from pytest_thor.declaration import DEFAULT_LAUNCHES
 from pytest_thor.engines import openai_endpoint, server
 from pytest_thor.engines.openai_settings import OpenAiSettings
 from pytest_thor.host import measured_roof
@@ -23,7 +24,6 @@ from pytest_thor.judge import (
     spread,
 )
 from pytest_thor.judge.conditions import DEFAULT_LIMITS
-from pytest_thor.options import DEFAULT_LAUNCHES
 from pytest_thor.report.saturation import SHARE
 from tests.docs.documented import ROOT
 

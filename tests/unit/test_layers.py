@@ -21,7 +21,7 @@ FLOORS = {
         *("expectation", "sharding", "setup", "progress", "opening", "seat"),
     },
     4: {
-        *("plugin", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
+        *("plugin", "declaration", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
         *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge", "distribution", "finishing"),
     },
 }
