@@ -1,8 +1,9 @@
-"""What every test of the project gets."""
+"""What pytest must know before anything is collected.
+
+A measurement at this project's root reads this file too, where nothing but the plugin is installed.
+"""
 
 from __future__ import annotations
-
-from hypothesis import settings
 
 # pytester forgets what a run inside this process imported; C extensions such as PyYAML's cannot be imported twice.
 import pytest_thor.matrix.loader
@@ -10,7 +11,3 @@ import pytest_thor.measuring
 import pytest_thor.run  # noqa: F401
 
 pytest_plugins = ["pytester"]
-
-# A property's examples may be slow on a machine that measures at the same time: no deadline, no flaky failure.
-settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
-settings.load_profile("project")

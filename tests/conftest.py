@@ -8,6 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A property's examples may be slow on a machine that measures at the same time: no deadline, no flaky failure.
+settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("project")
 
 
 @pytest.fixture(autouse=True)
