@@ -3,10 +3,12 @@
     python -m benchmarks.fault_harness [--kills 200] [--each 10] [--real] [--seed N] [--verbose]
 
 The first row is one run: killed so many times in any of its parts, resumed each time that pytest was, and at last left
-in peace. It must end with the same cells, each measured whole, and with the right verdicts. Each other row is one kind
-of fault, and as many strikes as ``--each`` says. Engines are stubs that take their time, with a baseline and one
-workload that is slower than it; ``--real`` takes llama-bench on a synthetic model for the rows that kill or stop a
-part. The exit status is 1 where anything did not hold; what it was is told below the table, with where it struck.
+in peace. It must come to what a run comes to that nothing struck: the same cells, measured by as many launches, each of
+them whole, with the same verdicts and exit status. Each other row is one kind of fault, and as many strikes as
+``--each`` says. After every strike the device is taken as soon as it is free: nothing of an engine may be left then.
+Engines are stubs that take their time, with a baseline and one workload that is slower than it; ``--real`` takes
+llama-bench on a synthetic model for the rows that kill or stop a part. The exit status is 1 where anything did not
+hold; what it was is told below the table, with where it struck.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from tests.faults.machine import Clock, Disk
 from tests.faults.network import Cutting, served, suffer_cuts
 from tests.faults.ordeal import Tally, suffer
 from tests.faults.scene import Part, Scene
-from tests.faults.strikes import Fault, Kill, Stop, Volley, few_descriptors, files_cut
+from tests.faults.strikes import Fault, Kill, KillTogether, Stop, Volley, few_descriptors, files_cut
 
 _LAUNCHES_A_KILL = 3.5
 """A run that is killed so many times has more to do than it gets done before the last of them."""
@@ -92,6 +94,7 @@ def _tallies(given: argparse.Namespace, folder: Path) -> Iterator[Tally]:
         if not given.real:
             scene.script(helper=True)
         others: list[Fault] = [Kill(part=part, number=number) for part, number in _WORKER_ENDS]
+        others.append(KillTogether())
         for fault in [*kills, *others, *_stops(real=given.real), *([] if given.real else _machine())]:
             with suppress(PermissionError):  # nobody may mount a file system here
                 yield suffer(scene, [fault], random, strikes=given.each, on_step=on_step)

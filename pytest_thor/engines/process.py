@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
-from pytest_thor.engines.supervisor import MARK, mark_of
 from pytest_thor.errors import EngineFailure
+from pytest_thor.inheritance import inherited
+from pytest_thor.orphans import MARK, asker, sweep
 
 LINE_LIMIT = 1 << 20
 """Bytes of a line that are kept; the rest of it is dropped as it is read."""
@@ -149,20 +150,20 @@ def start(
     output: IO[bytes] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program under its supervisor, in a session of its own.
+    """Start a program under its supervisor, in a session of its own; both hold the device's lock.
 
     ``control`` is the supervisor's end of a socket pair, to be closed here afterwards. What the program prints goes to
     ``output``, or to a pipe for each stream; ``environment`` takes the place of this process's.
     """
-    watched = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(control.fileno()), str(grace_s), *command]
+    supervisor = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(control.fileno()), str(grace_s)]
     process = subprocess.Popen(
-        watched,
+        [*supervisor, f"{MARK}={asker()}", *command],
         stdin=stdin,
         stdout=output or subprocess.PIPE,
         stderr=output or subprocess.PIPE,
         env=environment,
         bufsize=0,
-        pass_fds=(control.fileno(),),
+        pass_fds=(control.fileno(), *inherited()),
         start_new_session=True,
     )
     for pipe in (process.stdout, process.stderr):
@@ -240,25 +241,7 @@ def stop(process: subprocess.Popen[bytes], control: socket.socket, grace_s: floa
         process.kill()
         process.wait()
     if process.returncode != 0:
-        _sweep(process.pid)
-
-
-def _sweep(supervisor: int) -> None:
-    """Kill what is left of a program whose supervisor did not do it, because it was itself killed or stopped.
-
-    That is its session, and whatever went into a session of its own: it carries the supervisor's mark.
-    """
-    import psutil  # rarely needed
-
-    mark = mark_of(asker=os.getpid(), supervisor=supervisor)
-    found = True
-    while found:  # until no process is left that could start another
-        found = False
-        for other in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):  # it has just ended, or is none of ours to look at
-                if os.getsid(other.pid) == supervisor or other.environ().get(MARK) == mark:
-                    found = found or other.status() != psutil.STATUS_ZOMBIE
-                    other.kill()
+        sweep(process.pid)
 
 
 class _Lines:

@@ -1,9 +1,11 @@
 r"""Runs one command and leaves nothing of it behind, even when whoever asked for it is killed.
 
-A script of its own, started by ``process.py`` as ``python -I -S supervisor.py CONTROL_FD GRACE_S COMMAND…``.
-``CONTROL_FD`` is one end of a socket pair. When the other end says so, everything the command started is ended:
-SIGTERM, up to ``GRACE_S`` seconds, SIGKILL. When it closes without a word (the asker died of SIGKILL and could do
-nothing) all is killed at once: the device's lock is free by then, and the next measurement may begin.
+A script of its own, started by ``process.py`` as ``python -I -S supervisor.py CONTROL_FD GRACE_S NAME=ASKER COMMAND…``.
+``CONTROL_FD`` is one end of a socket pair; ``NAME`` is a variable for all that the command starts, which says that
+``ASKER`` asked for it and this process watches over it. When the other end says so, everything the command started is
+ended: SIGTERM, up to ``GRACE_S`` seconds, SIGKILL. When it closes without a word (the asker died of SIGKILL and could
+do nothing) all is killed at once: the next measurement may be waiting for the device. Its lock is among the descriptors
+that this process and the command inherit, and so is free when they are gone.
 When the command ends by itself, its exit code (negative: the signal) and the number of processes that it left
 behind are written there as ``"CODE STRAYS\n"``.
 
@@ -28,17 +30,16 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 GIVE_UP_S = 10.0  # a process in uninterruptible sleep (a hung driver) cannot be ended by anybody
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-MARK = "PYTEST_THOR_SUPERVISOR"
-"""The variable in the environment of all that the command starts, to find it by should this process be killed."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the command of the module's docstring; return the exit status of this process."""
-    control, grace_s, command = int(arguments[0]), float(arguments[1]), arguments[2:]
+    control, grace_s, mark, command = int(arguments[0]), float(arguments[1]), arguments[2], arguments[3:]
     os.set_inheritable(control, False)
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    os.environ[MARK] = mark_of(asker=os.getppid(), supervisor=os.getpid())
+    name, _, asker = mark.partition("=")
+    os.environ[name] = f"{asker}-{os.getpid()}"
     wake = _wake_on_signals()
     engine = _start(command, prctl)
     _let_go_of_the_pipes()
@@ -59,11 +60,6 @@ def main(arguments: list[str]) -> int:
     with contextlib.suppress(OSError):  # the other end is gone: nobody is left to be told
         os.write(control, f"{-signal.SIGTERM if code is None else code} {strays}\n".encode())
     return 0
-
-
-def mark_of(*, asker: int, supervisor: int) -> str:
-    """Return what :data:`MARK` says, given the process ids of who asked for the command and of who watches over it."""
-    return f"{asker}-{supervisor}"
 
 
 def _wake_on_signals() -> int:

@@ -2,8 +2,8 @@
 
 Whoever measures on a part of the machine (a GPU, a CPU set) holds that part for itself and the machine together with
 others; whoever measures on all of it holds the machine for itself. So parts that share nothing go side by side, and
-nothing else does. The operating system releases a lock when its holder dies, however that happens. Who holds one
-stands in the lock's file, for the message only.
+nothing else does. The operating system releases a lock when its holder dies, however that happens, and whatever it
+started for its measurement is gone too. Who holds one stands in the lock's file, for the message only.
 
 Who waits for the whole machine keeps those who come later from its parts: else two parts that are measured in turns
 would never leave it free.
@@ -26,6 +26,8 @@ from pathlib import Path
 
 from pytest_thor.errors import DeviceError
 from pytest_thor.host.device import Device
+from pytest_thor.inheritance import handed_on
+from pytest_thor.orphans import bury
 from pytest_thor.redaction import redacted
 
 _PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - shared by every user of the machine on purpose
@@ -33,6 +35,8 @@ _MACHINE = "machine"
 _GATE = "gate"
 """Held by who waits for the whole machine; whoever wants a part passes through it."""
 _POLL_S = 0.1
+_BURY_S = 10.0
+"""How often who waits looks for what a killed session left on the device: rarely, since somebody measures on it."""
 _HOLDER_BYTES = 4096
 
 
@@ -63,19 +67,22 @@ def lock_folder() -> Path:
 def exclusive(claim: Claim, *, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Hold what is claimed for the duration of the block, waiting as long as it takes.
 
-    ``on_wait`` is called once with who holds it, if anyone does.
+    An engine that is started within holds it too, until it is gone. ``on_wait`` is called once with who holds it, if
+    anyone does. What a killed session left running is ended: it would keep the device, or disturb the measurement.
 
     Raises:
         DeviceError: a lock's file cannot be opened.
     """
     held = _take(claim)
     if held is None:
+        bury()
         time.sleep(_POLL_S)  # it may have been held for the moment in which somebody asked who holds it
         held = _take(claim)
     if held is None:
         on_wait(f"{claim.device} is being measured by {_holders(claim)}; waiting for it to finish")
         held = _wait(claim)
     with held:
+        bury()
         yield
 
 
@@ -93,10 +100,14 @@ def held_by(claim: Claim) -> str | None:
 
 
 def _wait(claim: Claim) -> ExitStack:
+    buried_at = time.monotonic()
     with ExitStack() as gate:
         is_first = False
         while True:
             time.sleep(_POLL_S)
+            if time.monotonic() > buried_at + _BURY_S:
+                bury()
+                buried_at = time.monotonic()
             if not claim.parts and not is_first:
                 is_first = _take_one(gate, _GATE, alone=True, announce=True)
             if (held := _take(claim)) is not None:
@@ -123,7 +134,8 @@ def _take_one(stack: ExitStack, name: str, *, alone: bool, announce: bool) -> bo
     except BlockingIOError:
         os.close(descriptor)
         return False
-    stack.callback(os.close, descriptor)  # which also releases it
+    stack.callback(os.close, descriptor)  # which also releases it, unless an engine that cannot be ended holds it
+    stack.enter_context(handed_on(descriptor))
     # What stands there is a dead holder's: nobody has it alone by now.
     _write(descriptor, json.dumps(_myself()) if alone and announce else "")
     if alone:

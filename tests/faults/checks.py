@@ -7,23 +7,26 @@ import json
 import os
 import re
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pytest_thor.baseline.store import parse_entry
 from pytest_thor.errors import BaselineError, ReportError
 from pytest_thor.report.document import CellRecord, ReportDocument
 from pytest_thor.report.reading import read as read_report
-from tests.faults.scene import Ended, Scene
+from tests.faults.scene import GONE_S, Ended, Scene
+from tests.faults.undisturbed import Undisturbed, halves, is_false, judged_otherwise, measured_otherwise, true_verdict
 
-COLUMNS = ("orphans", "locks", "torn files", "lost launches", "wrong verdicts", "unclear messages", "hung")
+COLUMNS = (
+    *("orphans", "locks", "overlaps", "torn files", "lost launches", "half launches", "launches too many or few"),
+    *("wrong verdicts", "unclear messages", "hung"),
+)
 _INTERNALS = re.compile(r"Traceback \(most recent call last\)|INTERNALERROR|pytest_thor/\S+\.py:\d+: (?!Keyboard)")
-_FALSE = {"unchanged": {"regressed", "improved"}, "regressed": {"unchanged", "improved"}}
-"""Verdicts that no fault may turn a true one into; to find out nothing is allowed."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class Expected:
     statuses: frozenset[int]
     words: tuple[str, ...]
     orderly: bool = True
+    leaves_orphans: bool = False
+    """Whether nobody was left who could end the engine's processes before the next run."""
     crashes: bool = False
     """Whether a test may fail by itself, with no verdict: pytest-xdist says so of one that its worker left."""
 
@@ -66,8 +71,10 @@ def check(
     findings = Findings()
     if ended.code is None:
         findings.add("hung", iter(["the run did not end"]))
-    findings.add("orphans", _orphans(scene))
-    findings.add("locks", _locks(scene.locks))
+    if not expected.leaves_orphans:
+        findings.add("overlaps", _overlaps(scene))
+        findings.add("orphans", _orphans(scene))
+        findings.add("locks", _locks(scene.locks))
     findings.add("torn files", _torn(scene, faults))
     findings.add("lost launches", _lost(scene, ended, finished_before))
     report = _report(scene)
@@ -80,18 +87,39 @@ def check(
     return findings
 
 
-def check_whole(scene: Scene, ended: Ended, *, finished_before: Mapping[tuple[str, str], Any]) -> Findings:
-    """Look at a run that was resumed and left in peace: the same cells, each measured whole, and the right verdicts."""
-    expected = Expected(statuses=frozenset({0 if scene.real else 1}), words=("",))
+def check_whole(
+    scene: Scene, ended: Ended, *, finished_before: Mapping[tuple[str, str], Any], peace: Undisturbed
+) -> Findings:
+    """Look at a run that was resumed and left in peace: it has come to what it comes to where nothing strikes."""
+    expected = Expected(statuses=frozenset({0, 1}), words=("",))
     findings = check(scene, ended, expected=expected, finished_before=finished_before, faults=len(scene.journal))
     findings.add("lost launches", _incomplete(scene, finished_before))
+    findings.add("half launches", halves(scene, peace))
+    findings.add("launches too many or few", measured_otherwise(scene, peace))
     report = _report(scene)
-    if report is not None and not scene.real:
-        for record in report.cells:
-            right = "regressed" if scene.cells[record.id] == "tg16" else "unchanged"
-            if record.verdict != right:
-                findings.add("wrong verdicts", iter([f"{record.id} is {right}, not {record.verdict}: {record.reason}"]))
+    if report is not None:
+        findings.add("wrong verdicts", judged_otherwise(scene, ended, report, peace))
     return findings
+
+
+def _overlaps(scene: Scene) -> Iterator[str]:
+    """Take the device as soon as it is free, and say what of an engine is still there then."""
+    with ExitStack() as held:
+        for path in scene.locks.glob("*.lock"):
+            file = held.enter_context(path.open())
+            end = time.monotonic() + GONE_S
+            while not _takes(file) and time.monotonic() < end:
+                time.sleep(0.0005)
+        for process in scene.engines():
+            yield f"the device is free, and process {process.pid} ({process.command[:200]}) lives"
+
+
+def _takes(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _orphans(scene: Scene) -> Iterator[str]:
@@ -104,9 +132,7 @@ def _orphans(scene: Scene) -> Iterator[str]:
 def _locks(folder: Path) -> Iterator[str]:
     for path in folder.glob("*.lock"):
         with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _takes(file):
                 yield f"{path.name} is still held"
 
 
@@ -178,9 +204,8 @@ def _wrong(scene: Scene, report: ReportDocument) -> Iterator[str]:
 
 
 def _wrong_verdict(scene: Scene, record: CellRecord) -> Iterator[str]:
-    right = "regressed" if scene.cells[record.id] == "tg16" else "unchanged"
-    if record.verdict in {*_FALSE[right], "invalid", "no-baseline", "incomparable"}:
-        yield f"{record.id} is {right}, not {record.verdict}: {record.reason}"
+    if is_false(scene, record.id, record.verdict):
+        yield f"{record.id} is {true_verdict(scene, record.id)}, not {record.verdict}: {record.reason}"
     for name, metric in record.metrics.items():
         if name.endswith("_tps") and metric.value is not None:
             true = scene.expected_tps(scene.cells[record.id])

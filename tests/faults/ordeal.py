@@ -9,6 +9,7 @@ from random import Random
 from tests.faults.checks import COLUMNS, Findings, check, check_whole
 from tests.faults.scene import Ended, Scene
 from tests.faults.strikes import Fault
+from tests.faults.undisturbed import undisturbed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +45,7 @@ def suffer(
     A run that is done is checked and begun anew; the last one is left in peace and checked too.
     """
     tally = Tally(fault=name or faults[0].name)
+    undisturbed(scene)
     scene.anew()
     in_this_run = 0
     while tally.strikes < strikes and tally.missed < strikes + 10:
@@ -80,5 +82,5 @@ def _struck(scene: Scene, fault: Fault, random: Random, *, faults: int) -> tuple
 def _leave_in_peace(scene: Scene, tally: Tally) -> None:
     before = scene.finished
     ended = scene.start("--thor-resume").end()
-    tally.add("in peace", check_whole(scene, ended, finished_before=before))
+    tally.add("in peace", check_whole(scene, ended, finished_before=before, peace=undisturbed(scene)))
     tally.runs_completed += 1

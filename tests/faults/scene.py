@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from pytest_thor.engines.locate import find
 from pytest_thor.host.device import identify
+from pytest_thor.orphans import MARK as ENGINE_MARK
 
 Part: TypeAlias = Literal["pytest", "worker", "supervisor", "engine"]
 
@@ -29,7 +30,7 @@ STUB = Path(__file__).parents[1] / "fakes" / "stub_llama_bench.py"
 MARK = "THOR_FAULT_SCENE"
 PATIENCE_S = 300.0
 """After that a run counts as one that hangs."""
-_GONE_S = 10.0
+GONE_S = 10.0
 """What a killed run leaves behind has so long to end."""
 # As `python -m pytest`, with Ctrl-C working also where a shell started this in the background, which ignores it.
 _PYTEST = (
@@ -46,7 +47,7 @@ models:
   tiny: {gguf: "tiny-{quant}.gguf", quants: [F16]}
 backends:
 """
-BACKEND = "  backend{number}: {{engine: llama-bench, settings: {{threads: 2, batch_size: {batch}}}}}\n"
+BACKEND = "  backend{number}: {{engine: llama-bench, settings: {{threads: 1, batch_size: {batch}}}}}\n"
 WORKLOADS = """\
 workloads:
   pp64: {kind: prefill, n_prompt: 64, repetitions: 2}
@@ -254,22 +255,28 @@ class Scene:
 
     def orphans(self) -> list[Process]:
         """Return what still lives of any run here, after it had time to end."""
-        end = time.monotonic() + _GONE_S
+        end = time.monotonic() + GONE_S
         while (left := list(processes(self.mark))) and time.monotonic() < end:
             time.sleep(0.01)
         return left
+
+    def engines(self) -> list[Process]:
+        """Return what lives of engines that measure, and what they started; who only says its version is none."""
+        found = processes(self.mark, f"{ENGINE_MARK}=".encode())
+        return [process for process in found if not re.search("--(version|help)", process.command)]
 
     def baseline_file(self, cell: str) -> Path:
         """Return where the baseline of a cell stands."""
         return self.root / "baselines" / identify().slug / "faults" / f"{cell}.json"
 
 
-def processes(mark: str) -> Iterator[Process]:
-    """Find every living process that carries the mark of a scene; this one may carry none."""
+def processes(mark: str, also: bytes = b"") -> Iterator[Process]:
+    """Find every living process that carries the mark of a scene, and something more; this one may carry none."""
     wanted = _mark_bytes(mark)
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if wanted in (folder / "environ").read_bytes():
+            environment = (folder / "environ").read_bytes()
+            if wanted in environment and also in environment:
                 parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 yield Process(pid=int(folder.name), parent=parent, command=command)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tests.faults.checks import Expected
 from tests.faults.scene import Part, Running, Scene
@@ -118,6 +118,33 @@ class Kill:
                 os.kill(pid, self.number)
                 return True
         return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillTogether:
+    """pytest and its supervisor are killed at once: nobody is left who could end what the engine started."""
+
+    name: ClassVar[str] = "SIGKILL to pytest and the supervisor at once"
+    expected: ClassVar[Expected] = Expected(
+        statuses=frozenset({-signal.SIGKILL}), words=("",), orderly=False, leaves_orphans=True
+    )
+
+    @contextmanager
+    def around(self, scene: Scene, random: Random) -> Iterator[Start]:  # noqa: ARG002 - the protocol's
+        """Need nothing."""
+        yield Start()
+
+    def strike(self, running: Running, scene: Scene, random: Random) -> list[str]:
+        """Stop pytest first, so that it cannot see its supervisor end."""
+        at = point(running, scene, random)
+        if at is None or not running.wait_for(lambda: running.parts("supervisor")):
+            return []
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGSTOP)
+        for pid in (*running.parts("supervisor"), running.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return [f"{self.name} {at}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from tests.faults.machine import Clock, Disk, shim_works
 from tests.faults.network import Cutting, served, suffer_cuts
 from tests.faults.ordeal import Tally, suffer
 from tests.faults.scene import Scene
-from tests.faults.strikes import Fault, Kill, Stop, few_descriptors, files_cut
+from tests.faults.strikes import Fault, Kill, KillTogether, Stop, few_descriptors, files_cut
 
 
 def assert_all_held(tally: Tally, strikes: int) -> None:
@@ -38,6 +38,10 @@ def test_a_part_is_killed(scene: Scene, random: Random) -> None:
         Kill(part="supervisor", number=signal.SIGTERM),
     ]
     assert_all_held(suffer(scene, faults, random, strikes=6), 6)
+
+
+def test_pytest_and_the_supervisor_are_killed_at_once(scene: Scene, random: Random) -> None:
+    assert_all_held(suffer(scene, [KillTogether()], random, strikes=2), 2)
 
 
 def test_an_xdist_worker_is_killed(scene: Scene, random: Random) -> None:
