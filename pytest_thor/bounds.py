@@ -99,10 +99,12 @@ def with_limits(metrics: Mapping[str, MetricRecord], bounds: Bounds | None) -> d
 
 
 def advice_on(records: Sequence[CellRecord]) -> dict[tuple[str, str], str]:
-    """Return a sentence for each cell that is far behind those like it, by matrix and cell id."""
+    """Return a sentence for each cell that is far behind those like it on its device, by matrix and cell id."""
     found: dict[tuple[str, str], str] = {}
-    for matrix in dict.fromkeys(record.matrix for record in records):
-        peers = [_peer(record) for record in records if record.matrix == matrix]
+    alike: dict[tuple[str, str], list[Peer]] = {}
+    for record in records:  # another device may be many times as fast
+        alike.setdefault((record.matrix, record.device), []).append(_peer(record))
+    for (matrix, _), peers in alike.items():
         found |= {(matrix, name): sentence for name, sentence in unusually_slow(peers).items()}
     return found
 

@@ -43,6 +43,8 @@ class Distribution:
         self._free: list[Seat] = []
         self._seats: dict[str, Seat] = {}
         """By worker."""
+        self.devices: set[str] = set()
+        """The slugs of all that any worker has had."""
         self._lent: set[str] = set()
         """The workers that have one of this machine's devices."""
 
@@ -75,6 +77,7 @@ class Distribution:
             self._seats[worker] = self._free.pop(0)
             self._lent.add(worker)
         seat = self._seats.get(worker)
+        self.devices |= {seat.slug} if seat else set()
         node.workerinput[ASSIGNED] = seat.part if seat else ""
 
     @pytest.hookimpl(optionalhook=True)

@@ -185,7 +185,9 @@ class Measuring:
         self._replaces_dot = False
         record = self._results.add(report)
         if record is not None:
-            self._terminal.cell(record, failed=report.failed)
+            distribution = self._config.pluginmanager.get_plugin("thor-distribution")
+            several = distribution is not None and len(distribution.devices) > 1
+            self._terminal.cell(record, failed=report.failed, several_devices=several)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -71,7 +71,7 @@ def published_beside(document: ReportDocument, readings: Sequence[Reading]) -> P
                 figures += _figures(result, dated.get(result.source), held, record.device)
         if figures:
             figures.sort(key=lambda figure: (not figure.same_device, figure.doubt is not None))
-            found[record.matrix, record.id] = tuple(figures)
+            found[record.place] = tuple(figures)
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pytest_thor.report.naming import naming_of
 from pytest_thor.units import counted, format_duration, format_percent, format_quantity, format_rate
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Terminal:
             self._reporter.write(f"{_value(metric):>16}  {_change(metric):>8}  ")
         self._line(told)
 
-    def cell(self, record: CellRecord, *, failed: bool) -> None:
+    def cell(self, record: CellRecord, *, failed: bool, several_devices: bool = False) -> None:
         """Write a finished cell's line; ``failed`` where its test failed, for whatever reason."""
         if not self.has_lines:
             return
@@ -125,7 +126,8 @@ class Terminal:
             self._reporter.write(f"{_value(metric):>16}  {_change(metric):>8}  ")
         self._reporter.write(said, **_COLOURS[said])
         # The summary tells why cells were skipped, once for all that share a reason.
-        self._line("  test failed" if failed and record.outcome not in {"failed", "error"} else "")
+        test = "  test failed" if failed and record.outcome not in {"failed", "error"} else ""
+        self._line((f" on {record.device}" if several_devices else "") + test)
 
     def summary(
         self,
@@ -182,11 +184,12 @@ class Terminal:
         from pytest_thor.report.saturation import sweep_lines, sweeps_of
         from pytest_thor.report.vllm_bench import last_block
 
+        naming = naming_of(records)
         for sweep in sweeps_of(serving):
-            for number, line in enumerate(sweep_lines(sweep)):
+            for number, line in enumerate(sweep_lines(sweep, naming)):
                 self._reporter.write_line(line, bold=number == 1)
         for record in serving if blocks else ():
-            self._reporter.write_line(last_block(record))
+            self._reporter.write_line(last_block(record, naming))
 
     def _table(self, records: Sequence[CellRecord]) -> None:
         widths = [
@@ -197,12 +200,13 @@ class Terminal:
         columns = self._columns(sum(widths) + 6)
         heading = " " * (sum(widths) + 6) + "".join(f"  {title:{form}}" for title, form, _ in columns)
         self._reporter.write_line(heading.rstrip(), bold=True)
-        several = len({record.matrix for record in records}) > 1
-        groups: dict[tuple[str, str, str], list[CellRecord]] = {}
+        naming = naming_of(records)
+        groups: dict[tuple[str, str, str, str], list[CellRecord]] = {}
         for record in records:  # not groupby: cells in doubt come in late, and stand with their model all the same
-            groups.setdefault((record.matrix, record.model, record.quant), []).append(record)
-        for (matrix, model, quant), group in groups.items():
-            self._reporter.write_line(f"{model} {quant}" + (f" ({matrix})" if several else ""))
+            groups.setdefault((record.matrix, record.device, record.model, record.quant), []).append(record)
+        for (_, _, model, quant), group in groups.items():
+            aside = naming.aside(group[0])
+            self._reporter.write_line(f"{model} {quant}" + (f" ({aside})" if aside else ""))
             for record in group:
                 names = [record.backend, record.workload]
                 for name, metric in _judged(record).items():

@@ -15,6 +15,7 @@ from pytest_thor.report.figures import (
     shown_share,
     shown_value,
 )
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.published_figure import PublishedFigure
 from pytest_thor.report.ranking import deciding, judged, sign, word
 
@@ -32,17 +33,18 @@ _REASON_CHARS = 4_000
 _MOST_PUBLISHED = 20
 
 
-def overview_row(record: CellRecord) -> str:
+def overview_row(record: CellRecord, naming: Naming) -> str:
     """Return one row: the metric that decided, or why there is none."""
+    name_of_cell = _named(record, naming)
     said = word(record)
     name, metric = deciding(record)
     if metric is None:
         why = gfm.text(_clipped(first_paragraph(record.reason)[0], 200))
-        return gfm.row([f"{sign(said)} {said}", gfm.code(record.id), why, "", "", "", "", ""])
+        return gfm.row([f"{sign(said)} {said}", name_of_cell, why, "", "", "", "", ""])
     return gfm.row(
         [
             f"{sign(said)} {said}",
-            gfm.code(record.id),
+            name_of_cell,
             gfm.code(name),
             gfm.text(shown_value(metric)),
             gfm.text(shown_quantity(metric.baseline, metric.unit)),
@@ -53,7 +55,7 @@ def overview_row(record: CellRecord) -> str:
     )
 
 
-def cell_block(record: CellRecord, *, several_matrices: bool, published: Sequence[PublishedFigure] = ()) -> str:
+def cell_block(record: CellRecord, naming: Naming, *, published: Sequence[PublishedFigure] = ()) -> str:
     """Return the folded block of a cell: its paragraph, its metrics, what failed, and where it stands in the matrix.
 
     ``published`` are figures of others, which it names below its own.
@@ -62,8 +64,12 @@ def cell_block(record: CellRecord, *, several_matrices: bool, published: Sequenc
     _, metric = deciding(record)
     figures = [shown_value(metric), shown_change(metric)] if metric is not None else []
     told = "".join(f" · {gfm.text(figure)}" for figure in figures if figure)
-    matrix = f" ({gfm.text(record.matrix)})" if several_matrices else ""
-    return gfm.details(f"{sign(said)} {said} · {gfm.code(record.id)}{matrix}{told}", _body(record, published))
+    return gfm.details(f"{sign(said)} {said} · {_named(record, naming)}{told}", _body(record, published))
+
+
+def _named(record: CellRecord, naming: Naming) -> str:
+    aside = naming.aside(record)
+    return gfm.code(record.id) + (f" ({gfm.text(aside)})" if aside else "")
 
 
 def _body(record: CellRecord, published: Sequence[PublishedFigure]) -> str:

@@ -139,7 +139,9 @@ class CellRecord(_Record):
     bits_per_weight: float | None = Field(
         default=None, description="on average, by the files; where they do not tell, as the quant is known to have"
     )
-    device: str
+    device: str = Field(
+        description="the device on which every launch of it was made, by the name that baselines are stored under"
+    )
     location: str = Field(description="path:line of the model in the matrix")
     outcome: Outcome
     verdict: VerdictName | None = Field(default=None, description="null where nothing could be measured")
@@ -161,6 +163,11 @@ class CellRecord(_Record):
     metrics: dict[str, MetricRecord] = Field(default_factory=dict)
     shards: list[str] = Field(default_factory=list, description="in a merged report, the shards that measured it")
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What a cell is found by in a report: its matrix, its id, its device."""
+        return self.matrix, self.id, self.device
+
 
 class MatrixRecord(_Record):
     """A matrix file that was run."""
@@ -173,8 +180,8 @@ class MatrixRecord(_Record):
 class EnvironmentRecord(_Record):
     """The machine and the software; ``engines`` are those that measured."""
 
-    device: str
-    fingerprint: dict[str, Json]
+    device: str = Field(description="the names of all devices that measured, sorted, with commas between them")
+    fingerprint: dict[str, Json] = Field(description="of the machine; of several devices what is the same of all")
     power_mode: str | None = None
     engines: list[EngineRecord] = Field(default_factory=list)
     software: dict[str, str | None] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pytest_thor.measurement import METRICS, Better
 from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, ReportDocument
+from pytest_thor.report.naming import naming_of
 
 CSV_COLUMNS = (
     *("matrix", "cell", "model", "quant", "backend", "engine", "workload", "kind", "device", "outcome", "verdict"),
@@ -27,13 +28,14 @@ def action_benchmark(document: ReportDocument, better: Better) -> str:
     """Return the JSON of ``customBiggerIsBetter`` (higher) or ``customSmallerIsBetter`` (lower).
 
     An array of ``{name, value, unit, range, extra}``; ``range`` is half the 90 % interval. A name is the cell and its
-    metric, the same in every run.
+    metric, of several devices with the device: the same in every run of them.
     """
     entries = []
+    naming = naming_of(document.cells)
     for record, name, metric in _believable(document):
         if metric.better != better:
             continue
-        entry = {"name": f"{record.matrix}/{record.id} {name}", "value": metric.value, "unit": metric.unit}
+        entry = {"name": f"{naming.series(record)} {name}", "value": metric.value, "unit": metric.unit}
         if metric.ci_low is not None and metric.ci_high is not None:
             half = float(f"{(metric.ci_high - metric.ci_low) / 2:.4g}")
             # The reader wants at least two characters after the sign, which a float's repr always has.
@@ -45,11 +47,12 @@ def action_benchmark(document: ReportDocument, better: Better) -> str:
 
 def bencher(document: ReportDocument) -> str:
     """Return Bencher Metric Format: ``{benchmark: {measure: {value, lower_value, upper_value}}}``."""
+    naming = naming_of(document.cells)
     benchmarks: dict[str, dict[str, dict[str, float]]] = {}
     for record, name, metric in _believable(document):
         bounds = {"value": metric.value, "lower_value": metric.ci_low, "upper_value": metric.ci_high}
         known = {key: value for key, value in bounds.items() if value is not None and math.isfinite(value)}
-        benchmarks.setdefault(f"{record.matrix}/{record.id}", {})[name] = known
+        benchmarks.setdefault(naming.series(record), {})[name] = known
     return _json(benchmarks)
 
 

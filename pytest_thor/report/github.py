@@ -10,6 +10,7 @@ from pytest_thor.report import gfm
 from pytest_thor.report.document import CellRecord, ReportDocument
 from pytest_thor.report.figures import first_paragraph, shown_change
 from pytest_thor.report.markdown import LEAST_BYTES, STEP_SUMMARY_BYTES, markdown
+from pytest_thor.report.naming import Naming, naming_of
 from pytest_thor.report.published_figure import Published
 from pytest_thor.report.ranking import judged, word, worst_first
 from pytest_thor.units import counted
@@ -26,12 +27,13 @@ def annotation_lines(document: ReportDocument, *, root: Path) -> list[str]:
     ``root`` is the checkout (``$GITHUB_WORKSPACE``), which the matrix's path is told relative to. Where there are more
     cells than annotations, the last one counts what is left.
     """
+    naming = naming_of(document.cells)
     by_kind: dict[str, list[CellRecord]] = {"error": [], "warning": []}
     for record in worst_first(document.cells):
         kind = _KINDS.get(record.outcome)
         if kind:
             by_kind[kind].append(record)
-    return [line for kind, cells in by_kind.items() for line in _commands(kind, cells, root)]
+    return [line for kind, cells in by_kind.items() for line in _commands(kind, cells, root, naming)]
 
 
 def append_step_summary(document: ReportDocument, path: Path, *, published: Published | None = None) -> bool:
@@ -57,23 +59,23 @@ def append_step_summary(document: ReportDocument, path: Path, *, published: Publ
     return True
 
 
-def _commands(kind: str, cells: Sequence[CellRecord], root: Path) -> Iterator[str]:
+def _commands(kind: str, cells: Sequence[CellRecord], root: Path, naming: Naming) -> Iterator[str]:
     shown = cells if len(cells) <= MOST_PER_KIND else cells[: MOST_PER_KIND - 1]
     for record in shown:
         place = _place(record.location, root)
         message = first_paragraph(record.reason)[0] or word(record)
-        yield _command(kind, {**place, "title": _title(record)}, _clipped(message))
+        yield _command(kind, {**place, "title": _title(record, naming)}, _clipped(message))
     rest = cells[len(shown) :]
     if rest:
-        names = ", ".join(record.id for record in rest)
+        names = ", ".join(map(naming.full, rest))
         title = f"pytest-thor: {counted(len(rest), 'more cell')}"
         yield _command(kind, {"title": title}, _clipped(names))
 
 
-def _title(record: CellRecord) -> str:
+def _title(record: CellRecord, naming: Naming) -> str:
     metric = next(iter(judged(record).values()), None)
     change = f" {shown_change(metric)}" if metric is not None and metric.change is not None else ""
-    return f"{record.id}: {word(record)}{change}"
+    return f"{naming.full(record)}: {word(record)}{change}"
 
 
 def _place(location: str, root: Path) -> dict[str, str]:

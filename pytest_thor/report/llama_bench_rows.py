@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_thor.report.document import CellRecord, LaunchRecord, ReportDocument
+from pytest_thor.report.naming import naming_of
 
 METRICS: Mapping[str, str] = MappingProxyType({"prefill": "pp_tps", "decode": "tg_tps"})
 """The metric that llama-bench's t/s is, by kind."""
@@ -44,8 +45,10 @@ class BenchRow:
 def bench_rows(document: ReportDocument) -> Iterator[BenchRow]:
     """Yield a row per measured launch of every prefill and decode cell, those of a reference engine included.
 
+    Of several devices ``cpu_info`` names each row's: a reader that joins rows of equal settings must not mix them.
     A launch that failed has no row, nor has one of an invalid cell: its figure cannot be what it claims.
     """
+    naming = naming_of(document.cells)
     for cell in document.cells:
         metric = METRICS.get(cell.kind)
         if metric is None or cell.verdict == "invalid":
@@ -55,6 +58,8 @@ def bench_rows(document: ReportDocument) -> Iterator[BenchRow]:
                 speeds_tps = tuple(launch.samples.get(metric, ()))
                 if launch.failure is None and speeds_tps and all(_is_speed(speed) for speed in speeds_tps):
                     fields = _fields(cell, launch, speeds_tps)
+                    if naming.devices:
+                        fields["cpu_info"] = f"{fields['cpu_info'] or ''} ({cell.device})".lstrip()
                     yield BenchRow(cell=cell, is_reference=is_reference, fields=fields, speeds_tps=speeds_tps)
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from pytest_thor.report import gfm
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.llama_bench_rows import METRICS, BenchRow, bench_rows, spread
+from pytest_thor.report.naming import naming_of
 from pytest_thor.report.ranking import word
 
 _COLUMNS = {
@@ -56,26 +57,28 @@ _CPU_BACKENDS = ("CPU", "BLAS", "ZenDNN")
 
 
 def llama_bench_table(document: ReportDocument) -> str:
-    """Return one table per build, as llama-bench lays it out; empty where no prefill or decode cell was measured.
+    """Return one table per build and device, as llama-bench lays it out; empty where no such cell was measured.
 
     ``t/s`` is mean ± sample standard deviation over every repetition of every launch. A setting has a column where the
     matrix sets it or where it differs between cells, as llama-bench shows what is not its default. Cells without a
     believable figure are named below the table.
     """
     rows = [row for row in bench_rows(document) if not row.is_reference]
-    by_build: dict[tuple[str, str], list[BenchRow]] = {}
+    naming = naming_of(document.cells)
+    by_build: dict[tuple[str, str, str], list[BenchRow]] = {}
     for row in rows:
         build = (str(row.fields["build_commit"] or "unknown"), str(row.fields["build_number"] or 0))
-        by_build.setdefault(build, []).append(row)
+        by_build.setdefault((*build, row.cell.device), []).append(row)
     tables = [
-        f"{''.join(_lines(group))}\nbuild: {gfm.text(commit)} ({gfm.text(number)})\n"
-        for (commit, number), group in by_build.items()
+        f"{''.join(_lines(group))}\nbuild: {gfm.text(commit)} ({gfm.text(number)})"
+        f"{f' on {gfm.text(device)}' if naming.devices else ''}\n"
+        for (commit, number, device), group in by_build.items()
     ]
-    measured = {(row.cell.matrix, row.cell.id) for row in rows}
+    measured = {row.cell.place for row in rows}
     missing = [
-        f"\nnot measured: {gfm.text(cell.id)} ({word(cell)})\n"
+        f"\nnot measured: {gfm.text(naming.full(cell))} ({word(cell)})\n"
         for cell in document.cells
-        if rows and cell.kind in METRICS and (cell.matrix, cell.id) not in measured
+        if rows and cell.kind in METRICS and cell.place not in measured
     ]
     return "\n".join(tables) + "".join(missing)
 
@@ -86,7 +89,7 @@ def _lines(rows: Sequence[BenchRow]) -> Iterator[str]:
     yield _line(titles, widths)
     rules = [f"{'-' * (abs(width) - 1)}{':' if width > 0 else '-'}" for width in widths]
     yield _line(rules, widths)
-    for _, launches in groupby(rows, key=lambda row: (row.cell.matrix, row.cell.id)):
+    for _, launches in groupby(rows, key=lambda row: row.cell.place):
         yield _line(_values(list(launches), fields), widths)
 
 

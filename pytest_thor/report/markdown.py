@@ -16,6 +16,7 @@ from pytest_thor.report.budget import Budget
 from pytest_thor.report.cell_block import OVERVIEW_HEAD, cell_block, overview_row
 from pytest_thor.report.document import CellRecord, EngineRecord, ReportDocument
 from pytest_thor.report.figures import shown_interval, shown_run_time
+from pytest_thor.report.naming import Naming, naming_of
 from pytest_thor.report.notes import notes_of
 from pytest_thor.report.published_figure import Published
 from pytest_thor.report.quant_sheets import quant_sheets
@@ -52,12 +53,13 @@ def markdown(document: ReportDocument, *, limit_bytes: int | None = None, publis
     """
     budget = _begun(document, limit_bytes)
     cells = worst_first(document.cells)
-    _overview(budget, [record for record in cells if wants_attention(record)])
+    naming = naming_of(document.cells)
+    _overview(budget, [record for record in cells if wants_attention(record)], naming)
     _tables(budget, "Quants side by side", _QUANTS_SAID, ((sheet, "") for sheet in quant_sheets(document)))
-    _tables(budget, "Sweeps", "", ((sweep_sheet(sweep), sweep.reason) for sweep in sweeps_of(document.cells)))
+    _tables(budget, "Sweeps", "", ((sweep_sheet(sweep, naming), sweep.reason) for sweep in sweeps_of(document.cells)))
     beside = published or {}
     left_out = sum(
-        _group(budget, said, list(group), folded=not loud, several_matrices=len(document.matrix) > 1, published=beside)
+        _group(budget, said, list(group), folded=not loud, naming=naming, published=beside)
         for (said, loud), group in groupby(cells, key=lambda record: (word(record), wants_attention(record)))
     )
     _tell_left_out(budget, left_out)
@@ -74,9 +76,9 @@ def comment(document: ReportDocument, *, limit_bytes: int = COMMENT_BYTES) -> st
     """
     budget = _begun(document, limit_bytes, before=f"{marker(document)}\n")
     loud = [record for record in worst_first(document.cells) if wants_attention(record)]
-    _overview(budget, loud, most=_COMMENT_ROWS)
-    several = len(document.matrix) > 1
-    blocks = (cell_block(record, several_matrices=several) for record in loud)
+    naming = naming_of(document.cells)
+    _overview(budget, loud, naming, most=_COMMENT_ROWS)
+    blocks = (cell_block(record, naming) for record in loud)
     _tell_left_out(budget, len(loud) - budget.add_while_it_fits(blocks, reserve_bytes=_RESERVE_BYTES))
     return budget.text()
 
@@ -135,13 +137,13 @@ def _notes(budget: Budget, notes: Sequence[str]) -> None:
         budget.add("> [!NOTE]\n", *lines, more, "\n", reserve_bytes=half)
 
 
-def _overview(budget: Budget, cells: Sequence[CellRecord], *, most: int | None = None) -> None:
+def _overview(budget: Budget, cells: Sequence[CellRecord], naming: Naming, *, most: int | None = None) -> None:
     """Add the table of what wants attention; it takes at most half of what is left."""
     if not cells:
         return
     budget.add("### What wants attention\n\n", OVERVIEW_HEAD)
     half = 0 if budget.left_bytes is None else budget.left_bytes // 2
-    rows = (overview_row(record) for record in cells[:most])
+    rows = (overview_row(record, naming) for record in cells[:most])
     left_out = len(cells) - budget.add_while_it_fits(rows, reserve_bytes=half)
     budget.add("\n" + (f"… and {counted(left_out, 'cell')} more.\n\n" if left_out else ""))
 
@@ -167,7 +169,7 @@ def _group(
     cells: Sequence[CellRecord],
     *,
     folded: bool,
-    several_matrices: bool,
+    naming: Naming,
     published: Published,
 ) -> int:
     """Add the cells of one word, folded as a whole where nobody has to look at them; return how many were left out."""
@@ -176,25 +178,20 @@ def _group(
     if not budget.add(opening, reserve_bytes=_RESERVE_BYTES):
         return len(cells)
     if said == "skipped":
-        left_out = _skipped(budget, cells)
+        left_out = _skipped(budget, cells, naming)
     else:
-        blocks = (
-            cell_block(
-                record, several_matrices=several_matrices, published=published.get((record.matrix, record.id), ())
-            )
-            for record in cells
-        )
+        blocks = (cell_block(record, naming, published=published.get(record.place, ())) for record in cells)
         left_out = len(cells) - budget.add_while_it_fits(blocks, reserve_bytes=_RESERVE_BYTES)
     if folded:
         budget.add("\n</details>\n\n")
     return left_out
 
 
-def _skipped(budget: Budget, cells: Sequence[CellRecord]) -> int:
+def _skipped(budget: Budget, cells: Sequence[CellRecord], naming: Naming) -> int:
     """Add one entry per reason, that of most cells first; return how many cells were left out."""
     by_reason: dict[str, list[str]] = {}
     for record in cells:
-        by_reason.setdefault(record.reason, []).append(record.id)
+        by_reason.setdefault(record.reason, []).append(naming.full(record))
     told = 0
     for reason, ids in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:_REASONS]:
         names = " ".join(gfm.code(name) for name in ids[:_IDS]) + (" …" if len(ids) > _IDS else "")

@@ -35,5 +35,5 @@ class PublishedFigure:
         return f"{shown_quantity(self.value, self.unit)} ({about}){doubted}"
 
 
-Published: TypeAlias = Mapping[tuple[str, str], Sequence[PublishedFigure]]
-"""Published figures by the matrix and the id of the cell that they are shown beside."""
+Published: TypeAlias = Mapping[tuple[str, str, str], Sequence[PublishedFigure]]
+"""Published figures by the place (matrix, id, device) of the cell that they are shown beside."""

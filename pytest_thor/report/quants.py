@@ -89,7 +89,7 @@ def shares_of(document: ReportDocument) -> dict[tuple[str, str, str], dict[str, 
                 continue
             shares = {name: share for name in record.metrics if (share := share_of(record, reference, name))}
             if shares:
-                found[record.matrix, record.id, record.device] = shares
+                found[record.place] = shares
     return found
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from pytest_thor.report.document import CellRecord
 from pytest_thor.report.figures import shown_quantity
+from pytest_thor.report.naming import Naming
 from pytest_thor.units import format_percent
 
 SHARE = 0.25
@@ -196,7 +197,7 @@ def _growth(log_ratio: float) -> float:
     return math.expm1(min(log_ratio, 700.0))
 
 
-def sweep_lines(sweep: Sweep) -> tuple[str, ...]:
+def sweep_lines(sweep: Sweep, naming: Naming) -> tuple[str, ...]:
     """Return a sweep as a small table of plain text: a title, a heading, a line per point, and what it comes to."""
     columns = [column for column in COLUMNS if any(getattr(point, column[1]) is not None for point in sweep.points)]
     rows = [
@@ -206,8 +207,10 @@ def sweep_lines(sweep: Sweep) -> tuple[str, ...]:
     heading = [sweep.swept, *(title for title, _, _ in columns)]
     widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
     marks = [mark_of(point, sweep) for point in sweep.points]
+    apart = naming.apart(sweep.matrix, sweep.device)
+    model = f"{sweep.model} {sweep.quant}" + (f" ({', '.join(apart)})" if apart else "")
     return (
-        f"{sweep.model} {sweep.quant} {sweep.backend} {sweep.workload}: sweep of {sweep.swept}",
+        f"{model} {sweep.backend} {sweep.workload}: sweep of {sweep.swept}",
         _row(heading, widths, ""),
         *(_row(row, widths, mark) for row, mark in zip(rows, marks, strict=True)),
         f"  {sweep.reason}",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pytest_thor.report.figures import shown_quantity
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.saturation import COLUMNS, Sweep, mark_of, shown_load
 from pytest_thor.report.sheets import Column, Sheet
 
 
-def sweep_sheet(sweep: Sweep) -> Sheet:
+def sweep_sheet(sweep: Sweep, naming: Naming) -> Sheet:
     """Return the points in rising order; what was not measured at any of them has no column."""
     told = [column for column in COLUMNS if any(getattr(point, column[1]) is not None for point in sweep.points)]
     rows = [
@@ -19,7 +20,9 @@ def sweep_sheet(sweep: Sweep) -> Sheet:
         for point in sweep.points
     ]
     return Sheet(
-        title=f"{sweep.model} · {sweep.quant} · {sweep.backend} · {sweep.workload}",
+        title=" · ".join(
+            [sweep.model, sweep.quant, *naming.apart(sweep.matrix, sweep.device), sweep.backend, sweep.workload]
+        ),
         columns=(
             Column(title=sweep.swept, right=True),
             *(Column(title=title, right=True) for title, _, _ in told),

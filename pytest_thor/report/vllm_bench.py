@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_thor.report.document import CellRecord, LaunchRecord, ReportDocument
 from pytest_thor.report.gfm import cleaned
+from pytest_thor.report.naming import Naming, naming_of
 from pytest_thor.vllm_block import vllm_block
 
 _NEEDED = ("requests", "tokens", "throughput", "latency", "duration_s", "max_concurrency", "request_rate")
@@ -17,28 +18,28 @@ def vllm_blocks(document: ReportDocument) -> str:
 
     A launch that failed or kept no evidence says so in its place, and doubts about a figure stand above its block.
     """
-    return "\n".join(_blocks(document))
+    return "\n".join(_blocks(document, naming_of(document.cells)))
 
 
-def last_block(cell: CellRecord) -> str:
+def last_block(cell: CellRecord, naming: Naming) -> str:
     """Return the block of a serving cell's last launch below the line that names it, or why there is none."""
     if not cell.launches:
-        return f"# {' '.join(cleaned(f'{cell.id}: {cell.outcome}: {cell.reason}').split())}"
-    return _launch_block(cell, len(cell.launches), cell.launches[-1])
+        return f"# {' '.join(cleaned(f'{naming.full(cell)}: {cell.outcome}: {cell.reason}').split())}"
+    return _launch_block(cell, naming, len(cell.launches), cell.launches[-1])
 
 
-def _blocks(document: ReportDocument) -> Iterator[str]:
+def _blocks(document: ReportDocument, naming: Naming) -> Iterator[str]:
     for cell in document.cells:
         if cell.kind != "serving":
             continue
         for number, launch in enumerate(cell.launches, 1):
-            yield f"{_launch_block(cell, number, launch)}\n"
+            yield f"{_launch_block(cell, naming, number, launch)}\n"
         if not cell.launches:
-            yield f"{last_block(cell)}\n"
+            yield f"{last_block(cell, naming)}\n"
 
 
-def _launch_block(cell: CellRecord, number: int, launch: LaunchRecord) -> str:
-    lines = [f"# {cell.id}, launch {number} of {len(cell.launches)}, {launch.started_at}"]
+def _launch_block(cell: CellRecord, naming: Naming, number: int, launch: LaunchRecord) -> str:
+    lines = [f"# {naming.full(cell)}, launch {number} of {len(cell.launches)}, {launch.started_at}"]
     lines += [f"# invalid: {doubt}" for doubt in launch.doubts]
     if launch.failure is not None:
         lines.append(f"# failed: {launch.failure}")

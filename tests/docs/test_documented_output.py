@@ -20,6 +20,7 @@ from pytest_thor.baseline.entry import read_entry, write_entry
 from pytest_thor.command import main
 from pytest_thor.host.hygiene import DROP_CACHES
 from pytest_thor.host.lock import Claim, exclusive
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.saturation import sweep_lines, sweeps_of
 from pytest_thor.serving import delivery
 from tests.docs.documented import ROOT, Block, blocks
@@ -160,7 +161,7 @@ def test_a_sweep_is_shown_as_the_page_says() -> None:
         for load, tps, median, p99, tpot in rows
     ]
     [sweep] = sweeps_of(cells)
-    assert "\n".join(sweep_lines(sweep)) == text.rstrip("\n")
+    assert "\n".join(sweep_lines(sweep, Naming())) == text.rstrip("\n")
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def test_four_workers_measure_one_cell_at_a_time(side: Side) -> None:
     result = side.run("-n4")
 
     result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["  tiny-F16-llama.cpp-pp64  *no-baseline", "tiny F16"])
     spans = intervals(side.journal)
     assert len(spans) == 12  # four cells, three launches
     assert all(end > start for start, end in spans)
@@ -175,6 +176,9 @@ def test_two_devices_measure_side_by_side_each_bound_to_its_own(side: Side) -> N
 
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines([f"thor: on {LEFT}", f"thor: on {RIGHT}", "*2 workers*"])
+    for name, [model] in side.devices().items():
+        result.stdout.fnmatch_lines([f"  {model}-F16-llama.cpp-pp64  *no-baseline on {name}"])
+        result.stdout.fnmatch_lines([f"{model} F16 ({name})"])
     assert side.devices() in ({"left": {"tiny"}, "right": {"twin"}}, {"left": {"twin"}, "right": {"tiny"}})
     on = {name: intervals(entry for entry in side.journal if entry["device"] == name) for name in ("left", "right")}
     assert all(max(overlaps_s(spans)) < CLOCK_S for spans in on.values())

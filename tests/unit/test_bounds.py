@@ -182,3 +182,5 @@ def test_advice_names_the_cell_that_is_far_behind_in_its_matrix() -> None:
 
     assert list(advice_on(records)) == [("qwen3", "slow")]
     assert advice_on([*records[:3], record("slow", 0.05, "invalid")]) == {}
+    elsewhere = [each.model_copy(update={"device": "other"}) for each in records[3:]]
+    assert advice_on([*records[:3], *elsewhere]) == {}

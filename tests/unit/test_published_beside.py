@@ -49,7 +49,7 @@ def test_a_figure_stands_beside_the_cell_of_its_model_quant_and_workload_with_it
     report = document(ours(), ours("tg64"), ours("pp512"))
 
     assert published_beside(report, read(RESULT)) == {
-        ("qwen3", report.cells[0].id): (
+        report.cells[0].place: (
             PublishedFigure(
                 metric="tg_tps",
                 value=41.5,

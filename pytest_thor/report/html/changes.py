@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_thor.report.document import CellRecord, ReportDocument
 from pytest_thor.report.figures import first_paragraph, shown_change, shown_interval, shown_quantity, shown_value
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.ranking import WORDS, deciding, sign, wants_attention, word
 from pytest_thor.units import format_percent
 
@@ -30,13 +31,16 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One cell that changed or wants attention; ``index`` is its place in the table, ``rest`` the end of a log."""
+    """One cell that changed or wants attention; ``index`` is its place in the table, ``rest`` the end of a log.
+
+    ``aside`` is what tells it from another cell of the same id.
+    """
 
     index: int
     word: str
     sign: str
     id: str
-    matrix: str
+    aside: str
     metric: str
     value: str
     baseline: str
@@ -73,10 +77,10 @@ def counts(document: ReportDocument) -> list[Count]:
     return [Count(word=said, sign=sign(said), cells=found[said]) for said in WORDS if found[said]]
 
 
-def cards(ordered: Sequence[CellRecord]) -> tuple[list[Card], int]:
+def cards(ordered: Sequence[CellRecord], naming: Naming) -> tuple[list[Card], int]:
     """Return the cells that want attention and those that improved, and how many more there are."""
     loud = [place for place in enumerate(ordered) if wants_attention(place[1]) or word(place[1]) == "improved"]
-    return [_card(index, record) for index, record in loud[:MOST_CARDS]], max(len(loud) - MOST_CARDS, 0)
+    return [_card(index, record, naming) for index, record in loud[:MOST_CARDS]], max(len(loud) - MOST_CARDS, 0)
 
 
 def calm(ordered: Sequence[CellRecord]) -> str:
@@ -89,12 +93,12 @@ def calm(ordered: Sequence[CellRecord]) -> str:
     return "Nothing changed, and nothing wants attention."
 
 
-def skipped(ordered: Sequence[CellRecord]) -> list[Skipped]:
+def skipped(ordered: Sequence[CellRecord], naming: Naming) -> list[Skipped]:
     """Return why cells were skipped, the reason of most cells first."""
     by_reason: dict[str, list[str]] = {}
     for record in ordered:
         if word(record) == "skipped" and not wants_attention(record):
-            by_reason.setdefault(record.reason, []).append(record.id)
+            by_reason.setdefault(record.reason, []).append(naming.full(record))
     often = sorted(by_reason.items(), key=lambda item: -len(item[1]))[:_MOST_REASONS]
     return [
         Skipped(reason=reason[:_REASON_CHARS], cells=len(ids), ids=tuple(ids[:_MOST_NAMES])) for reason, ids in often
@@ -114,7 +118,7 @@ def moved(document: ReportDocument) -> Moved | None:
     )
 
 
-def _card(index: int, record: CellRecord) -> Card:
+def _card(index: int, record: CellRecord, naming: Naming) -> Card:
     name, metric = deciding(record)
     reason, rest = first_paragraph(record.reason)
     differs = (f"Differs from the baseline: {difference}" for difference in record.differences)
@@ -123,7 +127,7 @@ def _card(index: int, record: CellRecord) -> Card:
         word=word(record),
         sign=sign(word(record)),
         id=record.id,
-        matrix=record.matrix,
+        aside=naming.aside(record),
         metric=name,
         value=shown_value(metric) if metric else "",
         baseline=shown_quantity(metric.baseline, metric.unit) if metric else "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.figures import shown_build, shown_run_time
 from pytest_thor.report.html import changes, details, rows, tables
+from pytest_thor.report.naming import naming_of
 from pytest_thor.report.notes import notes_of
 from pytest_thor.report.published_figure import Published
 from pytest_thor.report.quants import shares_of
@@ -37,12 +38,16 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
     forbids every script but its own and every connection.
     """
     ordered = worst_first(document.cells)
-    cards, more_cards = changes.cards(ordered)
+    naming = naming_of(document.cells)
+    cards, more_cards = changes.cards(ordered, naming)
     scripts = [*(_text(name) for name in LIBRARIES), _own_scripts()]
     beside = published or {}
     sweeps = sweeps_of(document.cells)
     saturated = {
-        (sweep.matrix, point.cell) for sweep in sweeps for point in sweep.points if point.value == sweep.saturation
+        (sweep.matrix, point.cell, sweep.device)
+        for sweep in sweeps
+        for point in sweep.points
+        if point.value == sweep.saturation
     }
     shares = shares_of(document)
     data = {
@@ -53,9 +58,9 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
         "cells": [
             rows.row(
                 record,
-                published=beside.get((record.matrix, record.id), ()),
-                shares=shares.get((record.matrix, record.id, record.device)),
-                saturates=(record.matrix, record.id) in saturated,
+                published=beside.get(record.place, ()),
+                shares=shares.get(record.place),
+                saturates=record.place in saturated,
             )
             for record in ordered
         ],
@@ -69,9 +74,9 @@ def render(document: ReportDocument, *, published: Published | None = None) -> s
         cards=cards,
         more_cards=more_cards,
         calm=changes.calm(ordered),
-        skipped=changes.skipped(ordered),
+        skipped=changes.skipped(ordered, naming),
         quants=tables.quant_tables(document),
-        sweeps=tables.sweep_tables(sweeps),
+        sweeps=tables.sweep_tables(sweeps, naming),
         facts={name: _fact(name, value) for name, value in document.environment.fingerprint.items()},
         run_time=shown_run_time(document),
         builds=[shown_build(engine) for engine in document.environment.engines],

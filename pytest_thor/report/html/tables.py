@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_thor.report.document import ReportDocument
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.quant_sheets import quant_sheets
 from pytest_thor.report.saturation import Sweep
 from pytest_thor.report.sheets import Sheet
@@ -38,9 +39,9 @@ def quant_tables(document: ReportDocument) -> Tables:
     return _first(Table(sheet=sheet, said="") for sheet in quant_sheets(document))
 
 
-def sweep_tables(sweeps: Sequence[Sweep]) -> Tables:
+def sweep_tables(sweeps: Sequence[Sweep], naming: Naming) -> Tables:
     """Return every sweep with the sentence on where it saturates."""
-    return _first(Table(sheet=sweep_sheet(sweep), said=sweep.reason) for sweep in sweeps)
+    return _first(Table(sheet=sweep_sheet(sweep, naming), said=sweep.reason) for sweep in sweeps)
 
 
 def _first(tables: Iterable[Table]) -> Tables:

@@ -148,13 +148,31 @@ def test_of_several_published_figures_the_one_of_this_device_stands_in_the_table
         [figure(9000.0, doubt="too fast"), figure(33.0)],
         [figure(9000.0, doubt="too fast")],
     ]
-    places = [(record.matrix, record.id) for record in report.cells]
+    places = [record.place for record in report.cells]
     page = opened(render(report, published=dict(zip(places, beside, strict=True))))
 
     assert column(page, "published") == ["31.00 tok/s", "", "33.00 tok/s", ""]
     page.run("document.querySelectorAll('#cells tr.cell')[3].click()")
     page.wait_until("document.querySelector('.detail li.published')")
     assert "it cannot be true" in page.run("document.querySelector('.detail li.published').textContent")
+
+
+def test_cells_of_several_devices_have_a_column_for_it_and_a_place_of_their_own_in_every_picture(
+    opened: Opened,
+) -> None:
+    sized = ArtifactRecord(path="a.gguf", format="gguf", size_bytes=2**32)
+    history = [PastRunRecord(finished_at="2026-01-01", verdict="unchanged", values={"tg_tps": [40.0]})]
+    known = {"metrics": {"tg_tps": judged(limit=80.0, efficiency=0.5)}, "artifact": sized, "history": history}
+    page = opened(document(*(cell(device=device, **known) for device in ("left", "right"))))
+    efficiency = "[...document.querySelectorAll('[data-picture=Efficiency] text')].map((text) => text.textContent)"
+    chosen = "[...document.querySelectorAll('[data-picture=History] option')].map((option) => option.textContent)"
+
+    assert column(page, "device") == ["left", "right"]
+    assert [text for text in page.run(efficiency) if "Q4_K_M" in text] == [
+        f"qwen3-8b · Q4_K_M · {device}" for device in ("left", "right")
+    ]
+    assert page.run(chosen)[1:] == [f"{cell().id} ({device})" for device in ("left", "right")]
+    assert column(opened(document(cell())), "cell") == [cell().id]
 
 
 def test_there_is_no_picture_of_what_was_not_measured(opened: Opened) -> None:
@@ -346,7 +364,7 @@ def test_colours_follow_the_system_until_the_switch_says_otherwise(opened: Opene
 def test_a_hover_tells_the_value_its_unit_and_what_others_published(opened: Opened) -> None:
     figure = PublishedFigure(metric="tg_tps", value=41.5, unit="tok/s", source="guide.md", date="2025-08-01")
     report = document(cell(metrics={"tg_tps": judged(40.0, limit=80.0, efficiency=0.5)}))
-    page = opened(render(report, published={("qwen3", report.cells[0].id): [figure]}))
+    page = opened(render(report, published={report.cells[0].place: [figure]}))
     page.run("document.querySelector('[data-picture=\"Decode speed\"]').scrollIntoView({block: 'center'})")
 
     box = page.run("""(() => {

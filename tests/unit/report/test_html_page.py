@@ -204,7 +204,7 @@ def test_published_figures_stand_beside_the_cell_they_are_of() -> None:
         metric="tg_tps", value=41.5, unit="tok/s", source="guide.md", date="2025-08-01", device="Jetson Thor"
     )
     report = document(cell(), cell("tg8"))
-    rows = Parsed(render(report, published={("qwen3", report.cells[0].id): [figure]})).data()["cells"]
+    rows = Parsed(render(report, published={report.cells[0].place: [figure]})).data()["cells"]
 
     assert [row["published"] for row in rows] == [
         [["tg_tps", 41.5, "tok/s", "guide.md", "2025-08-01", "Jetson Thor", None, None, False]],

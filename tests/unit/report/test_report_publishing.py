@@ -13,7 +13,7 @@ def test_published_figures_are_in_the_page_beside_ours(tmp_path: Path) -> None:
     report = document(cell())
     figure = PublishedFigure(metric="tg_tps", value=41.5, unit="tok/s", source="guide.md:42")
 
-    publish(report, folder=tmp_path, formats=[], environ={}, published={("qwen3", report.cells[0].id): [figure]})
+    publish(report, folder=tmp_path, formats=[], environ={}, published={report.cells[0].place: [figure]})
 
     assert "guide.md:42" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "guide.md:42" not in (tmp_path / "report.md").read_text(encoding="utf-8")

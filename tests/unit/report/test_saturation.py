@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_thor.report.document import CellRecord
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.saturation import SHARE, Sweep, sweep_lines, sweeps_of
 from tests.unit.report.report_documents import cell, metric
 
@@ -83,7 +84,7 @@ def test_a_point_that_was_not_measured_or_cannot_be_true_says_nothing(broken: Ce
     [found] = sweeps_of([*cells, broken])
     assert found.saturation == 16
     assert found.reason.endswith(said)
-    assert sweep_lines(found)[-2].endswith("not used")
+    assert sweep_lines(found, Naming())[-2].endswith("not used")
 
 
 def test_one_point_is_too_few() -> None:
@@ -113,7 +114,7 @@ def test_sweeps_are_told_apart_by_all_that_makes_a_cell_and_other_cells_are_none
 
 
 def test_the_table_reads_as_a_table() -> None:
-    assert sweep_lines(sweep([40.0, 78.0, 80.0])) == (
+    assert sweep_lines(sweep([40.0, 78.0, 80.0]), Naming()) == (
         "qwen3-8b Q4_K_M llama.cpp load: sweep of max_concurrency",
         "  max_concurrency       output  TTFT median  TTFT p99  TPOT median",
         "                1  40.00 tok/s     100.0 ms  200.0 ms     25.00 ms",
@@ -165,4 +166,4 @@ def test_any_figures_give_a_table(figures: list[tuple[float | None, float | None
         cells.append(record)
     [found] = sweeps_of(cells)
     assert found.saturation is None or found.saturation in LOADS
-    assert len(sweep_lines(found)) == len(figures) + 3
+    assert len(sweep_lines(found, Naming())) == len(figures) + 3

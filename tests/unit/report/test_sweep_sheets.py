@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_thor.report.html.page import render
 from pytest_thor.report.markdown import markdown
+from pytest_thor.report.naming import Naming
 from pytest_thor.report.saturation import sweeps_of
 from pytest_thor.report.sweep_sheets import sweep_sheet
 from tests.unit.report.report_documents import document
@@ -14,7 +15,7 @@ CELLS = [point(load, tps) for load, tps in zip(LOADS, KNEE, strict=True)]
 
 def test_a_row_per_load_in_rising_order_with_the_point_at_which_it_saturates() -> None:
     [sweep] = sweeps_of(reversed([*CELLS, point(128, None, verdict=None)]))
-    sheet = sweep_sheet(sweep)
+    sheet = sweep_sheet(sweep, Naming())
 
     assert [column.title for column in sheet.columns] == [
         *("max_concurrency", "output", "TTFT median", "TTFT p99", "TPOT median", "")

@@ -1,9 +1,15 @@
 // The cells, worst first, and the rest of each where a click asks for it.
 const page = JSON.parse(document.getElementById("data").textContent);
 
+// What has to stand beside a cell's id lest two cells show under one name.
+const apart = ["matrix", "device"].filter((name) => new Set(page.cells.map((row) => row[name])).size > 1);
+const asideOf = (row) => apart.map((name) => row[name]).join(", ");
+
 const cells = page.cells.map((row, index) => ({
   ...row,
   index,
+  aside: asideOf(row),
+  called: apart.length ? `${row.id} (${asideOf(row)})` : row.id,
   metrics: Object.fromEntries(
     Object.entries(row.metrics).map(([name, figures]) => [
       name,
@@ -53,7 +59,7 @@ function told(cell, name) {
   const range = isNumber(metric.ci_low) && isNumber(metric.ci_high) ? ` (${of(metric.ci_low)} to ${of(metric.ci_high)})` : "";
   const published = cell.published.filter((each) => each.metric === name);
   return [
-    cell.id,
+    cell.called,
     `${metricTitle(name)}: ${of(metric.value)}${range}`,
     isNumber(metric.baseline) ? `baseline: ${of(metric.baseline)}` : "",
     isNumber(metric.change) ? `change: ${units.percent(metric.change, true)} (${units.interval(metric.change_low, metric.change_high)})` : "",

@@ -55,7 +55,7 @@ function metricTable(metrics, cell) {
     return make("tr", {}, make("td", {}, make("code", { title: metricTitle(name) }, name), recent, against),
       figures.map((figure) => make("td", { class: "number" }, figure)), make("td", {}, metric.verdict ? verdictMark(metric.verdict) : ""));
   };
-  return make("table", { "aria-label": `Metrics of ${cell.id}` },
+  return make("table", { "aria-label": `Metrics of ${cell.called}` },
     make("thead", {}, make("tr", {}, heads.map((head, place) => make("th", { class: place && place < 9 ? "number" : "" }, head)))),
     make("tbody", {}, metrics.map(row)));
 }

@@ -5,7 +5,7 @@ function efficiencies(rows) {
       .map((name) => ({
         cell, name,
         share: cell.metrics[name].efficiency,
-        model: `${cell.model} · ${cell.quant}`,
+        model: [cell.model, cell.quant, ...apart.map((name) => cell[name])].join(" · "),
         measured: `${cell.workload}\n${cell.backend}`,
         place: ["prefill", "decode", "serving"].indexOf(cell.kind),
       })));

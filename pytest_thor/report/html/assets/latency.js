@@ -15,7 +15,7 @@ function latencyBoxes(shown, name, width) {
   const logarithmic = measured.every((each) => each.p5 > 0) && d3.max(measured, (each) => each.p99) > 30 * d3.min(measured, (each) => each.p5);
   const ms = (value) => units.quantity(value, "ms");
   const about = (each) =>
-    [each.cell.id, `median ${ms(each.median)}`, `middle half ${ms(each.p25)} to ${ms(each.p75)}`, `p5 ${ms(each.p5)} · p95 ${ms(each.p95)} · p99 ${ms(each.p99)}`,
+    [each.cell.called, `median ${ms(each.median)}`, `middle half ${ms(each.p25)} to ${ms(each.p75)}`, `p5 ${ms(each.p5)} · p95 ${ms(each.p95)} · p99 ${ms(each.p99)}`,
       `least ${ms(each.low)} · most ${ms(each.high)}`, `${each.count} ${name === "itl_ms" ? "gaps" : "requests"} of all launches`, each.cell.word].join("\n");
   const drawn = rowPlot({
     entries, width,

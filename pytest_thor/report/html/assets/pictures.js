@@ -68,7 +68,7 @@ const PICTURES = [
     caption: "Point: one stored run, in the colour of its verdict; small points are its launches. Dashed: the accepted level. Shaded: within the threshold.",
     choices: (rows) => {
       const kept = rows.filter((cell) => cell.runs && cell.decided_by);
-      const one = kept.slice(0, 300).map((cell) => [String(cell.index), cell.id]);
+      const one = kept.slice(0, 300).map((cell) => [String(cell.index), cell.called]);
       return kept.length > 1 ? [["worst", `the ${Math.min(6, kept.length)} worst of ${kept.length}`], ...one] : one;
     },
     draw: async (rows, choice, width) => {
@@ -78,7 +78,7 @@ const PICTURES = [
       const across = wanted.length === 1 || width < 860 ? 1 : width < 1290 ? 2 : 3;
       const each = Math.floor((width - 16 * (across - 1)) / across);
       const drawn = records.map((record, place) =>
-        make("div", {}, make("h4", {}, verdictMark(wanted[place].word), ` ${record.id}`), historyPlot(record, wanted[place].decided_by, each)));
+        make("div", {}, make("h4", {}, verdictMark(wanted[place].word), ` ${wanted[place].called}`), historyPlot(record, wanted[place].decided_by, each)));
       return { drawn: make("div", { class: wanted.length > 1 ? "multiples" : "" }, drawn) };
     },
   },

@@ -8,13 +8,12 @@ const table = (() => {
   const figure = (field) => (cell) => { const value = deciding(cell)?.[field]; return isNumber(value) ? value : null; };
   const inUnit = (field) => (cell) => { const metric = deciding(cell); return metric ? units.figure(metric[field], metric.unit) : ""; };
   const percent = (field, signed) => (cell) => { const metric = deciding(cell); return metric ? units.share(metric[field], signed) : ""; };
-  const several = (name) => distinct(cells, (cell) => cell[name]).length > 1;
   const published = (cell) => publishedOf(cell, cell.decided_by);
   const references = distinct(cells.filter((cell) => cell.share), (cell) => cell.share.reference);
 
   const COLUMNS = [
     { label: "verdict", sort: (cell) => cell.index, show: (cell) => verdictMark(cell.word) },
-    ...(several("matrix") ? [{ label: "matrix", sort: (cell) => cell.matrix, show: (cell) => cell.matrix }] : []),
+    ...apart.map((name) => ({ label: name, sort: (cell) => cell[name], show: (cell) => cell[name] })),
     { label: "cell", sort: (cell) => cell.id, name: true },
     { label: "metric", rest: true, sort: (cell) => cell.decided_by, show: (cell) => make("code", { title: metricTitle(cell.decided_by) }, cell.decided_by) },
     { label: "measured", sort: figure("value"), show: inUnit("value"), number: true },
