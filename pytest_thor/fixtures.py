@@ -10,7 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_thor.cell import Cell
-    from pytest_thor.engines.serving_engine import Served
+    from pytest_thor.engines.service import Served
     from pytest_thor.errors import ThorError
     from pytest_thor.measurement import Launch
     from pytest_thor.report.document import CellRecord
@@ -124,10 +124,11 @@ def _launcher(request: pytest.FixtureRequest, cell: Cell) -> Callable[[], Launch
 
 def _give_up(error: ThorError) -> NoReturn:
     from pytest_thor.errors import ArtifactMissing, EngineMissing
+    from pytest_thor.plain_text import printable
 
     if isinstance(error, ArtifactMissing | EngineMissing):
         pytest.skip(str(error))
-    _fail(f"{error}\n\n{getattr(error, 'log_tail', '')}".rstrip())
+    _fail(printable(f"{error}\n\n{getattr(error, 'log_tail', '')}".rstrip()))
 
 
 def _fail(reason: str) -> NoReturn:

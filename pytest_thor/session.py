@@ -18,7 +18,7 @@ from pytest_thor.beside import Beside
 from pytest_thor.bounds import confirmed_doubt
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress
-from pytest_thor.engines.serving_engine import Served
+from pytest_thor.engines.service import Served
 from pytest_thor.errors import EngineFailure
 from pytest_thor.host.device import Device
 from pytest_thor.host.hygiene import Hygiene, Rest, Settled

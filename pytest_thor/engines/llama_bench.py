@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,19 +14,18 @@ from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.bench_launch import Order, measure
 from pytest_thor.engines.bench_rows import BenchTest, test_of
 from pytest_thor.engines.cores import default_threads
+from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
 from pytest_thor.engines.llama_options import SETTING_OPTIONS, HelpText, arguments, read_help
+from pytest_thor.engines.llama_program import LlamaProgram, find_llama
 from pytest_thor.engines.llama_settings import LlamaSettings, Switch, Whole, Word
-from pytest_thor.engines.locate import find
-from pytest_thor.engines.process import run_briefly
-from pytest_thor.engines.version import ask_version
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
 
 _OURS = {
-    **dict.fromkeys(("-m", "--model", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file"), "the artifact"),
-    **dict.fromkeys(("-p", "--n-prompt", "-n", "--n-gen", "-pg", "-d", "--n-depth", "-gp"), "the workload"),
-    **dict.fromkeys(("-r", "--repetitions"), "the workload's repetitions"),
-    **dict.fromkeys(("-o", "--output", "-oe", "--output-err"), "pytest-thor, which reads the output"),
+    **dict.fromkeys(("-m", "--model", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file"), "set by the artifact"),
+    **dict.fromkeys(("-p", "--n-prompt", "-n", "--n-gen", "-pg", "-d", "--n-depth", "-gp"), "set by the workload"),
+    **dict.fromkeys(("-r", "--repetitions"), "set by the workload's repetitions"),
+    **dict.fromkeys(("-o", "--output", "-oe", "--output-err"), "set by pytest-thor, which reads the output"),
 }
 _REPORTED_AS = {
     "n_gpu_layers": "n_gpu_layers",
@@ -47,20 +47,15 @@ class LlamaBenchSettings(LlamaSettings):
     cpu_strict: Switch | None = Field(None, description="Bind each thread to one CPU of the mask.")
     prio: Literal[-1, 0, 1, 2, 3] | None = Field(None, description="Priority of process and threads.")
     delay: Whole | None = Field(None, description="Seconds to cool off before each test.")
-    extra_args: tuple[str, ...] = Field((), description="Further arguments, handed over as they are.")
+    extra_args: tuple[str, ...] = Field((), description=DESCRIPTION)
 
     @field_validator("extra_args")
     @classmethod
     def _leave_the_test_alone(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:
-            option = word.partition("=")[0]
-            if option in _OURS:
-                raise ValueError(f"{option} is set by {_OURS[option]}")
-            if option in SETTING_OPTIONS:
-                raise ValueError(f"{option} has a setting of its own: {SETTING_OPTIONS[option]}")
             if "," in word:
                 raise ValueError(f"{word!r}: a comma asks llama-bench for several tests; a cell is one")
-        return words
+        return leaving_alone(words, ours=_OURS, settings=SETTING_OPTIONS)
 
     @model_validator(mode="after")
     def _one_way_to_load(self) -> LlamaBenchSettings:
@@ -81,7 +76,6 @@ class LlamaBench:
 
     def __init__(self, override: Path | None = None) -> None:
         self._override = override
-        self._known: tuple[EngineBuild, HelpText] | None = None
 
     def identify(self) -> EngineBuild:
         """Find llama-bench and ask it which build it is; builds without ``--version`` say so in their rows only.
@@ -89,7 +83,7 @@ class LlamaBench:
         Raises:
             EngineMissing: it is not found, does not start, or is another program.
         """
-        return self._probe()[0]
+        return self._program.build
 
     def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
         """Group by depth and repetitions: llama-bench applies both to every test of a process."""
@@ -108,7 +102,7 @@ class LlamaBench:
             EngineMissing: this build lacks an option that the backend or the workload asks for.
             EngineFailure: the artifact's path cannot be said to llama-bench.
         """
-        build, help_text = self._probe()
+        build, help_text = self._program.build, self._program.help_text
         backend = cells[0].backend
         settings = LlamaBenchSettings.model_validate(dict(backend.settings))
         tests = _tests(cells)
@@ -121,28 +115,9 @@ class LlamaBench:
         )
         return measure(order, on_progress)
 
-    def _probe(self) -> tuple[EngineBuild, HelpText]:
-        if self._known is None:
-            path = find(self.traits.name, "llama-bench", self._override)
-            self._known = _ask(path)
-        return self._known
-
-
-def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
-    printed, ending = run_briefly([str(path), "--help"])
-    help_text = read_help(f"llama-bench ({path})", printed)
-    if help_text.first("-p", "--n-prompt") is None:
-        said = next((line for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
-        raise EngineMissing(
-            f"{path} is no llama-bench that runs here: its --help lists no --n-prompt "
-            f"({ending.sentence('it', 60)}; {said.strip()[:300]})"
-        )
-    version, commit = None, None
-    if help_text.first("--version"):
-        version, commit = ask_version(path)
-    named = f"llama-bench {version} ({path})" if version else help_text.program
-    build = EngineBuild(name="llama-bench", path=str(path), version=version, commit=commit)
-    return build, HelpText(program=named, options=help_text.options)
+    @cached_property
+    def _program(self) -> LlamaProgram:
+        return find_llama(self.traits.name, self._override, read=read_help, has=("--n-prompt",))
 
 
 def _tests(cells: Sequence[Cell]) -> Mapping[BenchTest, Sequence[Cell]]:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from pytest_thor.engines.bench_launch import Order, measure
 from pytest_thor.engines.bench_rows import BenchTest, test_of
 from pytest_thor.engines.llama_settings import LlamaSettings
 from pytest_thor.engines.locate import chosen
+from pytest_thor.engines.log_tail import last_words
 from pytest_thor.engines.process import run_briefly
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild, Launch
@@ -51,7 +53,6 @@ class LlamaCppPython:
 
     def __init__(self, override: Path | None = None) -> None:
         self._override = override
-        self._known: tuple[EngineBuild, frozenset[str]] | None = None
 
     def identify(self) -> EngineBuild:
         """Ask the interpreter which llama-cpp-python and which llama.cpp it has.
@@ -59,7 +60,7 @@ class LlamaCppPython:
         Raises:
             EngineMissing: the interpreter is not there, or cannot import llama_cpp.
         """
-        return self._probe()[0]
+        return self._identified[0]
 
     def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
         """One process measures them all: the worker takes any mix of depths and repetitions."""
@@ -73,7 +74,7 @@ class LlamaCppPython:
         Raises:
             EngineMissing: this build cannot carry a setting of the backend.
         """
-        build, carried = self._probe()
+        build, carried = self._identified
         backend = cells[0].backend
         settings = LlamaSettings.model_validate(dict(backend.settings)).model_dump(exclude_none=True)
         lacking = sorted(set(settings) - carried)
@@ -99,23 +100,19 @@ class LlamaCppPython:
         )
         return measure(order, on_progress)
 
-    def _probe(self) -> tuple[EngineBuild, frozenset[str]]:
-        if self._known is None:
-            python = chosen(self.traits.name, self._override) or Path(sys.executable).absolute()
-            self._known = _ask(python)
-        return self._known
+    @cached_property
+    def _identified(self) -> tuple[EngineBuild, frozenset[str]]:
+        return _ask(chosen(self.traits.name, self._override) or Path(sys.executable).absolute())
 
 
 def _ask(python: Path) -> tuple[EngineBuild, frozenset[str]]:
     printed, ending = run_briefly([str(python), str(_WORKER), "--identify"])
-    lines = [line for line in printed.splitlines() if line.strip()]
-    answer = next((line for line in lines if line.startswith('{"version"')), "")
+    answer = next((line for line in printed.splitlines() if line.startswith('{"version"')), "")
     try:
         identity = _Identity.model_validate_json(answer)
     except ValidationError:
-        said = lines[-1].strip()[:300] if lines else "it printed nothing"
         raise EngineMissing(
-            f"llama-cpp-python: {python} cannot run it ({ending.sentence('it', 60)}: {said}); {_INSTALL}"
+            f"llama-cpp-python: {python} cannot run it ({ending.sentence('it', 60)}: {last_words(printed)}); {_INSTALL}"
         ) from None
     build = EngineBuild(
         name="llama-cpp-python",

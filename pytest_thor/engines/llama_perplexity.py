@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,15 +11,13 @@ from pydantic import Field, field_validator
 
 from pytest_thor.cell import Cell, EngineTraits, Setting
 from pytest_thor.engines.base import ProgressCallback
-from pytest_thor.engines.llama_options import HelpText
+from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
+from pytest_thor.engines.llama_program import LlamaProgram, find_llama
 from pytest_thor.engines.llama_server_options import SETTING_OPTIONS, read_server_help, server_arguments
 from pytest_thor.engines.llama_settings import LlamaSettings
-from pytest_thor.engines.locate import find
 from pytest_thor.engines.perplexity_launch import Order, measure
-from pytest_thor.engines.process import run_briefly
 from pytest_thor.engines.reference_model import FindReference, ReferenceModel
-from pytest_thor.engines.version import ask_version
-from pytest_thor.errors import EngineFailure, EngineMissing
+from pytest_thor.errors import EngineFailure
 from pytest_thor.measurement import EngineBuild, Launch
 
 _OURS = {
@@ -40,18 +39,12 @@ _NEVER_NUMERIC = frozenset({"threads", "poll", "numa", "mmap", "no_host"})
 class LlamaPerplexitySettings(LlamaSettings):
     """``settings:`` of a llama-perplexity backend; names follow its long options."""
 
-    extra_args: tuple[str, ...] = Field((), description="Further arguments, handed over as they are.")
+    extra_args: tuple[str, ...] = Field((), description=DESCRIPTION)
 
     @field_validator("extra_args")
     @classmethod
     def _leave_the_measure_alone(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        for word in words:
-            option = word.partition("=")[0]
-            if option in _OURS:
-                raise ValueError(f"{option} is {_OURS[option]}")
-            if option in SETTING_OPTIONS:
-                raise ValueError(f"{option} has a setting of its own: {SETTING_OPTIONS[option]}")
-        return words
+        return leaving_alone(words, ours=_OURS, settings=SETTING_OPTIONS)
 
 
 class LlamaPerplexity:
@@ -70,7 +63,6 @@ class LlamaPerplexity:
         self._override = override
         self._find_reference = find_reference
         self._kept = kept
-        self._known: tuple[EngineBuild, HelpText] | None = None
 
     def identify(self) -> EngineBuild:
         """Find llama-perplexity and ask it which build it is.
@@ -78,7 +70,7 @@ class LlamaPerplexity:
         Raises:
             EngineMissing: it is not found, does not start, or is another program.
         """
-        return self._probe()[0]
+        return self._program.build
 
     def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
         """One process reads one text."""
@@ -93,11 +85,10 @@ class LlamaPerplexity:
             EngineMissing: this build lacks an option that the backend asks for.
             EngineFailure: there is nothing to find the reference with.
         """
-        build, help_text = self._probe()
+        help_text = self._program.help_text
         [cell] = cells
-        given = dict(cell.backend.settings)
-        settings = LlamaPerplexitySettings.model_validate(given).model_dump(exclude_none=True, exclude={"extra_args"})
-        extra = LlamaPerplexitySettings.model_validate(given).extra_args
+        given = LlamaPerplexitySettings.model_validate(dict(cell.backend.settings))
+        settings = given.model_dump(exclude_none=True, exclude={"extra_args"})
         workload = dict(cell.workload.parameters)
         ctx_size = cell.workload.count("ctx_size")
         # A chunk at a time, whether alone or beside a reference: then both calculate alike.
@@ -109,12 +100,12 @@ class LlamaPerplexity:
         ]
 
         def words(chosen: Mapping[str, Setting]) -> tuple[str, ...]:
-            return (*common, *server_arguments(chosen, help_text), *extra)
+            return (*common, *server_arguments(chosen, help_text), *given.extra_args)
 
         plain = {name: value for name, value in settings.items() if name not in _NUMERIC}
         order = Order(
             cell=cell,
-            build=build,
+            build=self._program.build,
             artifact=artifact.absolute(),
             text=Path(cell.matrix_path).absolute().parent / str(workload["text"]),
             chunks=workload["chunks"],
@@ -133,22 +124,6 @@ class LlamaPerplexity:
             raise EngineFailure(f"{self.traits.name} was made without a way to find the reference of {cell.id}")
         return self._find_reference(cell)
 
-    def _probe(self) -> tuple[EngineBuild, HelpText]:
-        if self._known is None:
-            self._known = _ask(find(self.traits.name, "llama-perplexity", self._override))
-        return self._known
-
-
-def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
-    printed, ending = run_briefly([str(path), "--help"])
-    help_text = read_server_help(f"llama-perplexity ({path})", printed)
-    if help_text.first("--kl-divergence") is None:
-        said = next((line for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
-        raise EngineMissing(
-            f"{path} is no llama-perplexity that runs here: its --help lists no --kl-divergence "
-            f"({ending.sentence('it', 60)}; {said.strip()[:300]})"
-        )
-    version, commit = ask_version(path)
-    named = f"llama-perplexity {version} ({path})" if version else help_text.program
-    build = EngineBuild(name="llama-perplexity", path=str(path), version=version, commit=commit)
-    return build, HelpText(program=named, options=help_text.options)
+    @cached_property
+    def _program(self) -> LlamaProgram:
+        return find_llama(self.traits.name, self._override, read=read_server_help, has=("--kl-divergence",))

@@ -5,25 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
-from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.cores import default_threads
 from pytest_thor.engines.http_get import get
 from pytest_thor.engines.llama_options import HelpText
+from pytest_thor.engines.llama_program import LlamaProgram, find_llama
 from pytest_thor.engines.llama_server_options import read_server_help, server_arguments
 from pytest_thor.engines.llama_server_settings import LlamaServerSettings
-from pytest_thor.engines.locate import find
-from pytest_thor.engines.process import run_briefly
 from pytest_thor.engines.server import Server, ServerOrder, running
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
-from pytest_thor.engines.serving_engine import ModelFacts, ReadModel, Served, read_facts
-from pytest_thor.engines.version import ask_version
-from pytest_thor.errors import EngineMissing
-from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.engines.serving_engine import ModelFacts, ServingEngine
+from pytest_thor.measurement import EngineBuild
 from pytest_thor.redaction import names_a_secret
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.target import Target
@@ -41,7 +39,7 @@ _MOST_HTTP_THREADS = 2048
 _UNIFIED = frozenset({"-kvu", "--kv-unified", "--kv-unified-per-slot"})
 
 
-class LlamaServer:
+class LlamaServer(ServingEngine):
     """The engine ``llama-server``."""
 
     traits: ClassVar[EngineTraits] = EngineTraits(
@@ -51,49 +49,16 @@ class LlamaServer:
         settings=LlamaServerSettings,
     )
 
-    def __init__(
-        self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
-    ) -> None:
-        self._override = override
-        self._read_model = read_model
-        self._vllm = vllm
-        self._known: tuple[EngineBuild, HelpText] | None = None
-
     def identify(self) -> EngineBuild:
         """Find llama-server and ask it which build it is.
 
         Raises:
             EngineMissing: it is not found, does not start, or is another program.
         """
-        return self._probe()[0]
-
-    def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-        """Return the cells as one batch: a server answers them all."""
-        return [tuple(cells)] if cells else []
-
-    def launch(
-        self, cells: Sequence[Cell], artifact: Path, on_progress: ProgressCallback
-    ) -> Iterator[tuple[Cell, Launch]]:
-        """Measure one batch on one server; see the protocol.
-
-        Raises:
-            EngineMissing: this build lacks an option that the backend asks for.
-            EngineFailure: the engine was made without a reader of models.
-        """
-        from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
-
-        facts = read_facts(self.traits.name, self._read_model, artifact)
-        order = self._order(cells, artifact, facts)
-        return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress, vllm=self._vllm)
-
-    def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
-        """Have a server for these cells; see the protocol."""
-        from pytest_thor.engines.serving_launch import opened
-
-        return opened(self._order(cells, artifact, None))
+        return self._program.build
 
     def _order(self, cells: Sequence[Cell], artifact: Path, facts: ModelFacts | None) -> ServiceOrder:
-        build, help_text = self._probe()
+        build, help_text = self._program.build, self._program.help_text
         backend = cells[0].backend
         settings = LlamaServerSettings.model_validate(dict(backend.settings))
         model = settings.alias or cells[0].model.name
@@ -123,39 +88,17 @@ class LlamaServer:
             context=_context_before(settings, facts),
         )
 
-    def _probe(self) -> tuple[EngineBuild, HelpText]:
-        if self._known is None:
-            self._known = _ask(find(self.traits.name, "llama-server", self._override))
-        return self._known
-
-
-def _ask(path: Path) -> tuple[EngineBuild, HelpText]:
-    printed, ending = run_briefly([str(path), "--help"])
-    help_text = read_server_help(f"llama-server ({path})", printed)
-    if help_text.first("--port") is None or help_text.first("-m", "--model") is None:
-        said = next((line for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
-        raise EngineMissing(
-            f"{path} is no llama-server that runs here: its --help lists no --port and --model "
-            f"({ending.sentence('it', 60)}; {said.strip()[:300]})"
-        )
-    version, commit = None, None
-    if help_text.first("--version"):
-        version, commit = ask_version(path)
-    # Variables that llama-server reads: each is a setting that the matrix does not show.
-    variables = {
-        name: "***" if names_a_secret(name) else value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("LLAMA_ARG_")
-    }
-    build = EngineBuild(
-        name="llama-server",
-        path=str(path),
-        version=version,
-        commit=commit,
-        details={"environment": variables} if variables else {},
-    )
-    named = f"llama-server {version} ({path})" if version else help_text.program
-    return build, HelpText(program=named, options=help_text.options)
+    @cached_property
+    def _program(self) -> LlamaProgram:
+        found = find_llama(self.traits.name, self._override, read=read_server_help, has=("--port", "--model"))
+        # Variables that llama-server reads: each is a setting that the matrix does not show.
+        variables = {
+            name: "***" if names_a_secret(name) else value
+            for name, value in sorted(os.environ.items())
+            if name.startswith("LLAMA_ARG_")
+        }
+        details = {"environment": variables} if variables else {}
+        return replace(found, build=replace(found.build, details=details))
 
 
 def _arguments(

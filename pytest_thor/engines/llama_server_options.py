@@ -13,7 +13,7 @@ from pytest_thor.cell import Setting
 from pytest_thor.engines.llama_options import HelpText
 from pytest_thor.errors import EngineMissing
 
-_HEADING = re.compile(r"^(-\S.*?)(?:(?<!,)\s{2,}.*)?$")
+_HEADING = re.compile(r"^(-\S.*?)(?:(?<![,\s])\s{2,}.*)?$")
 _NAME = re.compile(r"(?:^|,)\s*(--?[A-Za-z][\w-]*)")
 
 

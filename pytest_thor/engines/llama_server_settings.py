@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
+from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
 from pytest_thor.engines.llama_server_options import SETTING_OPTIONS
 from pytest_thor.engines.llama_settings import Count, Layers, LlamaSettings, Switch, Whole, Word
 
@@ -48,18 +49,12 @@ class LlamaServerSettings(LlamaSettings):
     alias: Word | None = Field(None, description="Name of the model in its API.")
     host: Word | None = Field(None, description=HOST_DESCRIPTION)
     port: Port | None = Field(None, description=PORT_DESCRIPTION)
-    extra_args: tuple[str, ...] = Field((), description="Further arguments, handed over as they are.")
+    extra_args: tuple[str, ...] = Field((), description=DESCRIPTION)
 
     @field_validator("extra_args")
     @classmethod
     def _leave_the_rest_alone(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        for word in words:
-            option = word.partition("=")[0]
-            if option in _OURS:
-                raise ValueError(f"{option} is {_OURS[option]}")
-            if option in SETTING_OPTIONS:
-                raise ValueError(f"{option} has a setting of its own: {SETTING_OPTIONS[option]}")
-        return words
+        return leaving_alone(words, ours=_OURS, settings=SETTING_OPTIONS)
 
     @model_validator(mode="after")
     def _one_name_for_the_layers(self) -> LlamaServerSettings:

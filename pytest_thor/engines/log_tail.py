@@ -7,6 +7,12 @@ from collections import deque
 from pytest_thor.redaction import redacted
 
 
+def last_words(printed: str) -> str:
+    """Return the last line that says something of what a program printed, cut to 300 characters."""
+    words = next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
+    return redacted(words)[:300]
+
+
 class LogTail:
     """Keeps the last lines that fit into ``limit`` characters."""
 

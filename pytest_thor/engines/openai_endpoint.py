@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
-from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.http_get import Answer, Place, get
 from pytest_thor.engines.openai_settings import OpenAiSettings
 from pytest_thor.engines.openai_version import version_of
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
-from pytest_thor.engines.serving_engine import ReadModel, Served
+from pytest_thor.engines.serving_engine import ModelFacts, ServingEngine
 from pytest_thor.engines.vllm import prefix_hits
 from pytest_thor.errors import EngineFailure, EngineMissing
-from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.measurement import EngineBuild
 from pytest_thor.serving.load import TokenIds
 from pytest_thor.serving.target import Target
 from pytest_thor.units import format_duration
@@ -33,7 +32,7 @@ _REFUSED = frozenset({401, 403})
 _PAUSE_S = 0.2
 
 
-class OpenAiEndpoint:
+class OpenAiEndpoint(ServingEngine):
     """The engine ``openai``."""
 
     traits: ClassVar[EngineTraits] = EngineTraits(
@@ -43,13 +42,6 @@ class OpenAiEndpoint:
         settings=OpenAiSettings,
         needs_artifact=False,
     )
-
-    def __init__(
-        self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
-    ) -> None:
-        self._override = override
-        self._read_model = read_model
-        self._vllm = vllm
 
     def identify(self) -> EngineBuild:
         """Return what is known of a server before its address is: nothing but the engine's name.
@@ -70,57 +62,39 @@ class OpenAiEndpoint:
             EngineMissing: the user chose a program for it, or the variable that holds the key is not set.
         """
         self.identify()
-        settings = OpenAiSettings.model_validate(dict(cell.backend.settings))
+        settings = _settings(cell)
         place = settings.place(_headers(settings, cell.backend.name))
         return EngineBuild(name="openai", path=settings.url, version=version_of(place))
 
-    def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-        """Return the cells as one batch: a server answers them all."""
-        return [tuple(cells)] if cells else []
-
-    def launch(
-        self, cells: Sequence[Cell], artifact: Path, on_progress: ProgressCallback
-    ) -> Iterator[tuple[Cell, Launch]]:
-        """Measure one batch on the running server; ``artifact`` may be missing, and only lends its vocabulary.
+    def _facts(self, cells: Sequence[Cell], artifact: Path) -> ModelFacts:
+        """Return the ids for prompts; ``artifact`` may be missing, and only lends its vocabulary.
 
         A relative one is a name that was never looked up: nothing is read from wherever pytest happens to run.
-
-        Raises:
-            EngineMissing: the variable that holds the key is not set.
         """
-        from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
-
-        settings = OpenAiSettings.model_validate(dict(cells[0].backend.settings))
-        token_ids = self._token_ids(settings, artifact)
-        order = _order(cells, settings)
-        return measure(order, cells, token_ids=token_ids, on_progress=on_progress, vllm=self._vllm)
-
-    def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:  # noqa: ARG002 - the protocol's
-        """Wait until the server answers, and say where; see the protocol."""
-        from pytest_thor.engines.serving_launch import opened
-
-        return opened(_order(cells, OpenAiSettings.model_validate(dict(cells[0].backend.settings))))
-
-    def _token_ids(self, settings: OpenAiSettings, artifact: Path) -> TokenIds:
+        settings = _settings(cells[0])
         if settings.vocabulary_size is not None:
-            return TokenIds(size=settings.vocabulary_size)
+            return ModelFacts(token_ids=TokenIds(size=settings.vocabulary_size))
         if self._read_model is not None and artifact.is_absolute() and artifact.exists():
-            return self._read_model(artifact).token_ids
-        return TokenIds(size=_COMMON_SIZE, forbidden=frozenset(range(_FIRST_ORDINARY_ID)))
+            return self._read_model(artifact)
+        return ModelFacts(token_ids=TokenIds(size=_COMMON_SIZE, forbidden=frozenset(range(_FIRST_ORDINARY_ID))))
+
+    def _order(self, cells: Sequence[Cell], artifact: Path, facts: ModelFacts | None) -> ServiceOrder:  # noqa: ARG002 - the server has its own
+        backend = cells[0].backend
+        settings = _settings(cells[0])
+        place = settings.place(_headers(settings, backend.name))
+        context = Context(per_request=settings.context_size, words="the server's context_size")
+
+        @contextmanager
+        def open_service(deadline: float, on_step: OnStep) -> Iterator[Service]:
+            _wait(place, settings, min(deadline, time.monotonic() + settings.ready_timeout_s), on_step)
+            yield _service(place, settings, context)
+
+        build = EngineBuild(name="openai", path=settings.url)
+        return ServiceOrder(build=build, timeout_s=backend.timeout_s, open=open_service, context=context)
 
 
-def _order(cells: Sequence[Cell], settings: OpenAiSettings) -> ServiceOrder:
-    backend = cells[0].backend
-    place = settings.place(_headers(settings, backend.name))
-    context = Context(per_request=settings.context_size, words="the server's context_size")
-
-    @contextmanager
-    def open_service(deadline: float, on_step: OnStep) -> Iterator[Service]:
-        _wait(place, settings, min(deadline, time.monotonic() + settings.ready_timeout_s), on_step)
-        yield _service(place, settings, context)
-
-    build = EngineBuild(name="openai", path=settings.url)
-    return ServiceOrder(build=build, timeout_s=backend.timeout_s, open=open_service, context=context)
+def _settings(cell: Cell) -> OpenAiSettings:
+    return OpenAiSettings.model_validate(dict(cell.backend.settings))
 
 
 def _headers(settings: OpenAiSettings, backend: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from pytest_thor.engines.http_get import Place
 from pytest_thor.engines.server import Server
-from pytest_thor.engines.serving_engine import Served
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.serving.target import Target
 from pytest_thor.serving.vllm_result import ServerCount
@@ -39,6 +38,19 @@ class Context:
                 f"of {self.shared} tokens: {self.advice}"
             )
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Where a server answers, for a check of one's own: ``http://127.0.0.1:8123``, and the model's name there."""
+
+    base_url: str
+    model: str
+
+    @property
+    def openai_url(self) -> str:
+        """What OpenAI's clients take as their base URL."""
+        return f"{self.base_url}/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,7 @@ from typing import Any
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress, ProgressCallback
 from pytest_thor.engines.server_counts import Tally
-from pytest_thor.engines.service import Service, ServiceOrder
-from pytest_thor.engines.serving_engine import Served
+from pytest_thor.engines.service import Served, Service, ServiceOrder
 from pytest_thor.engines.vllm_client import VllmClient
 from pytest_thor.engines.vllm_install import find_interpreter
 from pytest_thor.errors import EngineFailure, EngineMissing, ThorError

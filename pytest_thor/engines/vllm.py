@@ -6,20 +6,20 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
-from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.http_get import Place, get
 from pytest_thor.engines.server import Server, ServerOrder, running
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
-from pytest_thor.engines.serving_engine import ReadModel, Served, read_facts
+from pytest_thor.engines.serving_engine import ModelFacts, ReadModel, ServingEngine
 from pytest_thor.engines.vllm_install import find_vllm
 from pytest_thor.engines.vllm_settings import VllmSettings
 from pytest_thor.errors import EngineFailure, EngineMissing
-from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.measurement import EngineBuild
 from pytest_thor.serving.target import Target
 from pytest_thor.serving.vllm_result import ServerCount
 
@@ -34,7 +34,7 @@ _PREFIX_CACHING = re.compile(r'enable_prefix_caching="(\w+)"')
 _MOST_TOKENS = 10**15
 
 
-class Vllm:
+class Vllm(ServingEngine):
     """The engine ``vllm``."""
 
     traits: ClassVar[EngineTraits] = EngineTraits(
@@ -48,10 +48,7 @@ class Vllm:
     def __init__(
         self, override: Path | None = None, read_model: ReadModel | None = None, vllm: Path | None = None
     ) -> None:
-        self._override = override
-        self._client = vllm or override
-        self._read_model = read_model
-        self._known: tuple[EngineBuild, tuple[str, ...]] | None = None
+        super().__init__(override, read_model, vllm or override)
 
     def identify(self) -> EngineBuild:
         """Find vLLM and ask the environment that it is in which build it is.
@@ -59,35 +56,10 @@ class Vllm:
         Raises:
             EngineMissing: it is not found, or what the user chose has no vLLM.
         """
-        return self._probe()[0]
+        return self._found[0]
 
-    def batches(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-        """Return the cells as one batch: a server answers them all."""
-        return [tuple(cells)] if cells else []
-
-    def launch(
-        self, cells: Sequence[Cell], artifact: Path, on_progress: ProgressCallback
-    ) -> Iterator[tuple[Cell, Launch]]:
-        """Measure one batch on one server; see the protocol.
-
-        Raises:
-            EngineMissing: while it starts: this build does not know an option that the backend asks for.
-            EngineFailure: the engine was made without a reader of models.
-        """
-        from pytest_thor.engines.serving_launch import measure  # with all that sends a load; not for collection
-
-        facts = read_facts(self.traits.name, self._read_model, artifact)
-        order = self._order(cells, artifact)
-        return measure(order, cells, token_ids=facts.token_ids, on_progress=on_progress, vllm=self._client)
-
-    def serve(self, cells: Sequence[Cell], artifact: Path) -> AbstractContextManager[Served]:
-        """Have a server for these cells; see the protocol."""
-        from pytest_thor.engines.serving_launch import opened
-
-        return opened(self._order(cells, artifact))
-
-    def _order(self, cells: Sequence[Cell], artifact: Path) -> ServiceOrder:
-        build, start = self._probe()
+    def _order(self, cells: Sequence[Cell], artifact: Path, facts: ModelFacts | None) -> ServiceOrder:  # noqa: ARG002 - max_model_len says it
+        build, start = self._found
         backend = cells[0].backend
         settings = VllmSettings.model_validate(dict(backend.settings))
         model = settings.served_model_name or cells[0].model.name
@@ -120,10 +92,9 @@ class Vllm:
         context = _context(settings.max_model_len)
         return ServiceOrder(build=build, timeout_s=backend.timeout_s, open=open_service, context=context)
 
-    def _probe(self) -> tuple[EngineBuild, tuple[str, ...]]:
-        if self._known is None:
-            self._known = find_vllm(self._override)
-        return self._known
+    @cached_property
+    def _found(self) -> tuple[EngineBuild, tuple[str, ...]]:
+        return find_vllm(self._override)
 
 
 @contextmanager

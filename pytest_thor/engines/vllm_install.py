@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from pytest_thor.engines.locate import chosen, find, variable
+from pytest_thor.engines.log_tail import last_words
 from pytest_thor.engines.process import run_briefly
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import EngineBuild
@@ -17,7 +18,7 @@ from pytest_thor.measurement import EngineBuild
 _PROBE = Path(__file__).with_name("vllm_probe.py")
 _MODULE = "vllm.entrypoints.openai.api_server"
 _SHEBANG = re.compile(r"\A#!\s*(\S*python[\w.]*)\s*$|^'''exec' \"?(\S*?python[\w.]*)\"? ", re.MULTILINE)
-_VERSION = re.compile(r"^(?:vllm\s+)?(\d+\.\d+\S*)\s*$", re.MULTILINE)
+_VERSION = re.compile(r"^(?:vllm\s+)?(\d+\.\d\S*)\s*$", re.MULTILINE)
 _ADVICE = (
     f"Install vLLM in an environment of its own (docs/serving.md says how) and say --thor-engine vllm=PATH or "
     f"{variable('vllm')}=PATH: its Python, or its `vllm` command."
@@ -107,9 +108,8 @@ def _by_command(path: Path) -> tuple[EngineBuild, tuple[str, ...]]:
     printed, ending = run_briefly([str(path), "--version"], timeout_s=180)
     version = _VERSION.search(printed)
     if not ending.ok or version is None:
-        said = next((line for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
         raise EngineMissing(
-            f"vllm: {path} --version tells no version ({ending.sentence('it', 180)}; {said.strip()[:300]}). {_ADVICE}"
+            f"vllm: {path} --version tells no version ({ending.sentence('it', 180)}; {last_words(printed)}). {_ADVICE}"
         )
     return _build(path, version[1]), (str(path), "serve")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
 from pytest_thor.engines.llama_server_settings import HOST_DESCRIPTION, PORT_DESCRIPTION, Port
 from pytest_thor.engines.llama_settings import Count, Switch, Word
 
@@ -37,32 +38,29 @@ class VllmSettings(BaseModel):
     cpu_kvcache_space_gib: Count | None = Field(None, description="Memory for the KV cache of a CPU build, in GiB.")
     host: Word | None = Field(None, description=HOST_DESCRIPTION)
     port: Port | None = Field(None, description=PORT_DESCRIPTION)
-    extra_args: tuple[str, ...] = Field((), description="Further arguments, handed over as they are.")
+    extra_args: tuple[str, ...] = Field((), description=DESCRIPTION)
 
     @field_validator("extra_args")
     @classmethod
     def _leave_the_rest_alone(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        for word in words:
-            option = word.partition("=")[0].replace("_", "-")
-            if option in _OURS:
-                raise ValueError(f"{option} is {_OURS[option]}")
-            setting = option.removeprefix("--").replace("-", "_")
-            if option.startswith("--") and setting in cls.model_fields:
-                raise ValueError(f"{option} has a setting of its own: {setting}")
-        return words
+        settings = {_option(name): name for name in cls.model_fields}
+        return leaving_alone(words, ours=_OURS, settings=settings)
 
     def arguments(self) -> list[str]:
         """Return the options that stand for these settings; a switch that is off is vLLM's default, and not said."""
         words = []
         for name, value in self.model_dump(exclude_none=True, exclude=set(_NOT_OPTIONS)).items():
-            option = f"--{name.replace('_', '-')}"
             if value is True:
-                words.append(option)
+                words.append(_option(name))
             elif value is not False:
-                words += [option, str(value)]
+                words += [_option(name), str(value)]
         return [*words, *self.extra_args]
 
     def environment(self) -> dict[str, str]:
         """Return the variables that stand for settings without an option."""
         space_gib = self.cpu_kvcache_space_gib
         return {} if space_gib is None else {"VLLM_CPU_KVCACHE_SPACE": str(space_gib)}
+
+
+def _option(setting: str) -> str:
+    return f"--{setting.replace('_', '-')}"

@@ -15,7 +15,7 @@ from pytest_thor.command import SUBCOMMANDS, main
 from pytest_thor.engines import ENGINES
 from pytest_thor.engines.llama_server_settings import LlamaServerSettings
 from pytest_thor.engines.openai_settings import OpenAiSettings
-from pytest_thor.engines.serving_engine import Served
+from pytest_thor.engines.service import Served
 from pytest_thor.engines.vllm_settings import VllmSettings
 from pytest_thor.measurement import Launch
 from pytest_thor.report.document import CellRecord

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import pytest
 from pydantic import BaseModel
 
 from pytest_thor.engines import ENGINES, SERVING_ENGINES
-from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
 from pytest_thor.errors import EngineMissing
 
@@ -42,22 +40,6 @@ def script(path: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
-
-
-WRONG = "echo 'python3: error while loading shared libraries: libllama.so' >&2; exit 127"
-
-
-@pytest.mark.parametrize("engine", [LlamaBench, LlamaCppPython])
-def test_a_program_that_does_not_start_is_missing_with_what_it_said(
-    engine: Callable[[Path], LlamaBench | LlamaCppPython], tmp_path: Path
-) -> None:
-    with pytest.raises(EngineMissing, match=r"exit status 127.* error while loading shared libraries: libllama"):
-        engine(script(tmp_path / "program", WRONG)).identify()
-
-
-def test_another_program_is_no_llama_bench(tmp_path: Path) -> None:
-    with pytest.raises(EngineMissing, match="is no llama-bench that runs here"):
-        LlamaBench(script(tmp_path / "program", "echo hello")).identify()
 
 
 def test_a_setting_that_the_bindings_cannot_carry_is_named(tmp_path: Path, make_cell: MakeCell) -> None:

@@ -329,14 +329,6 @@ def test_a_setting_that_the_build_lacks_is_named_with_it(stub: StubPerplexity) -
         stub.launch(stub.cell(settings={"split_mode": "row"}))
 
 
-def test_another_program_is_no_llama_perplexity(tmp_path: Path) -> None:
-    program = tmp_path / "program"
-    program.write_text("#!/bin/sh\necho hello\n")
-    program.chmod(0o755)
-    with pytest.raises(EngineMissing, match="is no llama-perplexity that runs here"):
-        LlamaPerplexity(program).identify()
-
-
 @pytest.mark.parametrize(
     ("word", "why"),
     [

@@ -206,11 +206,6 @@ def test_a_build_without_an_option_is_named(stub_server: MakeStubServer, serving
         stub_server().launch(serving_cell(settings={"reasoning_budget": 0}))
 
 
-def test_another_program_is_no_llama_server(stub_server: MakeStubServer) -> None:
-    with pytest.raises(EngineMissing, match="is no llama-server that runs here"):
-        stub_server(help="hello").engine().identify()
-
-
 def test_prompts_need_a_reader_of_models(stub_server: MakeStubServer, serving_cell: MakeServingCell) -> None:
     with pytest.raises(EngineFailure, match="made without a reader of models"):
         LlamaServer(stub_server().program).launch([serving_cell()], Path("x"), print)

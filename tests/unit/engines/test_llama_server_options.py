@@ -77,6 +77,14 @@ def test_a_setting_is_said_as_the_build_has_it(settings: dict[str, Setting], tod
     assert said(settings, A_YEAR_AGO) == a_year_ago
 
 
+def test_every_name_of_an_option_is_known_however_wide_its_column_is() -> None:
+    options = read_server_help("llama-server", TODAY).options
+    assert {"-t", "--threads", "-fa", "--flash-attn", "--kv-offload", "-nkvo", "--no-repack", "--no-jinja"} <= set(
+        options
+    )
+    assert not {"--no-mmap", "RAM", "-lm,"} & set(options)
+
+
 def test_shares_are_written_with_commas() -> None:
     assert said({"tensor_split": (3.0, 1.0)}, TODAY) == "-ts 3.0,1.0"
 
@@ -100,6 +108,7 @@ def test_what_a_build_lacks_is_named(settings: dict[str, Setting], words: str) -
     [
         ({"extra_args": ["--port=1"]}, "--port has a setting of its own: port"),
         ({"extra_args": ["-m", "x"]}, "-m is set by the artifact"),
+        ({"extra_args": ["--ctx_size", "1"]}, "--ctx-size has a setting of its own: ctx_size"),
         ({"extra_args": ["--api-key"]}, "attach to yours with engine: openai"),
         ({"gpu_layers": 1, "n_gpu_layers": 1}, "say the same thing; keep one"),
         ({"port": 0}, "greater than or equal to 1"),

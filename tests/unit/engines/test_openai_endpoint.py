@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KEY = "sk-very-secret-0123456789"
 NOWHERE = Path("/nowhere")
+ADDRESS: dict[str, Setting] = {"url": "http://127.0.0.1"}
 
 
 @contextmanager
@@ -123,23 +124,25 @@ def test_a_model_must_be_named_where_several_or_none_are_listed(
             assert words in str(launch.failure)
 
 
-def test_the_ids_of_prompts_come_from_the_setting_the_artifact_or_the_common_ground(tmp_path: Path) -> None:
-    facts = ModelFacts(token_ids=TokenIds(size=77))
-    engine = OpenAiEndpoint(None, lambda _: facts)
-    plain = OpenAiSettings(url="http://127.0.0.1")
-    assert engine._token_ids(plain, tmp_path).size == 77
-    assert engine._token_ids(OpenAiSettings(url="http://127.0.0.1", vocabulary_size=99), tmp_path).size == 99
-    common = engine._token_ids(plain, NOWHERE).usable
+def test_the_ids_of_prompts_come_from_the_setting_the_artifact_or_the_common_ground(
+    serving_cell: MakeServingCell, tmp_path: Path
+) -> None:
+    engine = OpenAiEndpoint(None, lambda _: ModelFacts(token_ids=TokenIds(size=77)))
+    plain, told = (serving_cell(engine="openai", settings=ADDRESS | more) for more in ({}, {"vocabulary_size": 99}))
+    assert engine._facts([plain], tmp_path).token_ids.size == 77
+    assert engine._facts([told], tmp_path).token_ids.size == 99
+    common = engine._facts([plain], NOWHERE).token_ids.usable
     assert (common[0], common[-1]) == (1_000, 29_999)
 
 
 def test_no_vocabulary_is_read_from_a_folder_that_happens_to_be_where_pytest_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serving_cell: MakeServingCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "Qwen" / "Qwen3-8B").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     engine = OpenAiEndpoint(None, lambda _: ModelFacts(token_ids=TokenIds(size=77)))
-    assert engine._token_ids(OpenAiSettings(url="http://127.0.0.1"), Path("Qwen/Qwen3-8B")).size == 30_000
+    cell = serving_cell(engine="openai", settings=ADDRESS)
+    assert engine._facts([cell], Path("Qwen/Qwen3-8B")).token_ids.size == 30_000
 
 
 @pytest.mark.parametrize(
