@@ -17,7 +17,6 @@ from pytest_thor.cell import Cell, Setting
 from pytest_thor.host.device import Device
 
 _SPLITTING = frozenset({"-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe", "-ot", "--override-tensor", "-nkvo"})
-_LLAMA = frozenset({"llama-bench", "llama-server", "llama-cpp-python", "llama-perplexity"})
 
 
 def memory_of(device: Device, *, gpu_only: bool = False) -> Memory | None:
@@ -70,7 +69,7 @@ def fit_of(cell: Cell, path: Path, device: Device) -> Fit | None:
         cost,
         weights_bytes=weights,
         context=tokens,
-        engine="llama.cpp" if cell.backend.engine in _LLAMA else "vllm",
+        engine=cell.backend.engine,
         sequences=sequences,
         ubatch=_whole(settings, "ubatch_size") or 512,
     )

@@ -21,7 +21,10 @@ LEAST_SPARE_BYTES = 1 * GB
 
 _MEBI = 1 << 20
 _UBATCH = 512
-_RUNTIME_BYTES = {"llama.cpp": 256 * _MEBI, "vllm": 1024 * _MEBI}
+_RUNTIME_BYTES = {
+    **dict.fromkeys(("llama-bench", "llama-cpp-python", "llama-perplexity", "llama-server"), 256 * _MEBI),
+    "vllm": 1024 * _MEBI,
+}
 """The least that an engine holds besides: buffers of a step, a CUDA context, vLLM's graphs. Mostly it is more."""
 
 Purpose: TypeAlias = Literal["quality", "speed"]
@@ -48,22 +51,26 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What a launch needs at least; ``context`` are the tokens that the KV cache holds, over all sequences."""
+    """What a launch needs at least; ``context`` are the tokens that the KV cache holds, over all sequences.
+
+    ``overhead_bytes`` is None for an engine whose buffers are not known: they count for nothing.
+    """
 
     weights_bytes: int
     kv_bytes: int
-    overhead_bytes: int
+    overhead_bytes: int | None
     context: int
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.weights_bytes + self.kv_bytes + self.overhead_bytes
+        return self.weights_bytes + self.kv_bytes + (self.overhead_bytes or 0)
 
     def __str__(self) -> str:
+        buffers = "" if self.overhead_bytes is None else f", buffers {format_bytes(self.overhead_bytes)}"
         return (
             f"{format_bytes(self.total_bytes)} (weights {format_bytes(self.weights_bytes)}, KV cache of "
-            f"{self.context} tokens {format_bytes(self.kv_bytes)}, buffers {format_bytes(self.overhead_bytes)})"
+            f"{self.context} tokens {format_bytes(self.kv_bytes)}{buffers})"
         )
 
 
@@ -98,12 +105,13 @@ def need_of(
     *,
     weights_bytes: int,
     context: int,
-    engine: Literal["llama.cpp", "vllm"] = "llama.cpp",
+    engine: str | None = None,
     sequences: int = 1,
     ubatch: int = _UBATCH,
 ) -> Need:
     """Return the least that a model takes with ``context`` tokens in its KV cache, over ``sequences`` together.
 
+    ``engine`` is what runs it; of one that is not known here no buffers are counted.
     Layers with a window keep no more than the window of each sequence, and a physical batch beyond it.
     """
     share = context / max(sequences, 1)
@@ -114,7 +122,7 @@ def need_of(
     return Need(
         weights_bytes=weights_bytes,
         kv_bytes=round(sum(kept) * max(sequences, 1) * cost.kv_element_bytes),
-        overhead_bytes=_RUNTIME_BYTES[engine],
+        overhead_bytes=None if engine is None else _RUNTIME_BYTES.get(engine),
         context=context,
     )
 

@@ -85,6 +85,16 @@ def test_a_bench_needs_its_tokens_and_a_server_its_context(model: Path) -> None:
     assert smaller.need.kv_bytes == 65_536 * per_token * 34 // 64
 
 
+def test_buffers_are_counted_only_of_an_engine_that_is_known(model: Path) -> None:
+    known, unknown = (fit_of(cell(engine), model, PLAIN) for engine in ("llama-bench", "another"))
+    assert known is not None
+    assert unknown is not None
+    assert (known.need.overhead_bytes, unknown.need.overhead_bytes) == (256 << 20, None)
+    assert known.need.total_bytes - unknown.need.total_bytes == 256 << 20
+    assert "buffers" in known.sentence
+    assert "buffers" not in unknown.sentence
+
+
 def test_what_is_too_large_is_refused_with_the_sum(model: Path) -> None:
     small = replace(PLAIN, memory_bytes=GIB)
     fit = fit_of(cell("llama-server", "serving", {}, ctx_size=10_000_000), model, small)
