@@ -13,7 +13,8 @@ from typing import Any
 from unittest.mock import patch
 
 from pytest_thor.cell import Workload
-from pytest_thor.serving.client import Callbacks, Client, Limits, Run
+from pytest_thor.serving.client import Client
+from pytest_thor.serving.course import Callbacks, Limits, Run
 from pytest_thor.serving.load import TokenIds, plan
 from pytest_thor.serving.queue import RequestQueue
 from pytest_thor.serving.run import run_load

@@ -42,8 +42,9 @@ from pytest_thor.engines.vllm_client import WORKER, client_environment, client_j
 from pytest_thor.engines.vllm_install import find_interpreter
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.backlog import Backlog
-from pytest_thor.serving.client import Callbacks, Client, Limits, quiet_collector
+from pytest_thor.serving.client import Client
 from pytest_thor.serving.connection import look_up
+from pytest_thor.serving.course import Callbacks, Limits, quiet_collector
 from pytest_thor.serving.exchange import Exchange
 from pytest_thor.serving.load import Load, PlannedRequest
 from pytest_thor.serving.metrics import percentile

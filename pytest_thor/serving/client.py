@@ -26,83 +26,19 @@ request. Opening a connection is in no request's latency.
 from __future__ import annotations
 
 import contextlib
-import gc
 import select
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from time import perf_counter_ns
 
 from pytest_thor.serving.arrival_clock import ArrivalClock
 from pytest_thor.serving.connection import READ_BYTES, Address, Connection
+from pytest_thor.serving.course import NS, UPKEEP_NS, Callbacks, Limits, Run, Upkeep
 from pytest_thor.serving.exchange import Exchange, Fault, Outgoing
 from pytest_thor.serving.queue import RequestQueue
 
-_NS = 1_000_000_000
-_UPKEEP_NS = _NS // 10
-_ASK_NS = _NS // 2
-_REFUSED_PAUSE_NS = 6 * _NS // 10
-_CONNECT_TIMEOUT_NS = 15 * _NS
+_REFUSED_PAUSE_NS = 6 * NS // 10
+_CONNECT_TIMEOUT_NS = 15 * NS
 RESPONSE_LIMIT_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How far a run goes.
-
-    ``slots`` requests are open at a time at most, None is no limit. None is sent after ``duration_s``; those that are
-    open then are waited for. ``request_timeout_s`` bounds each request, ``deadline_ns`` (``perf_counter_ns``) the run.
-    """
-
-    slots: int | None
-    duration_s: float | None
-    request_timeout_s: float
-    deadline_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callbacks:
-    """Whom the client asks and tells while it runs.
-
-    ``over`` gets each exchange as it ends; it must be quick. ``idle`` does a little of what can wait, once there is
-    nothing to read, and returns whether there was any. ``progress`` and ``server_died`` are called twice a second; the
-    latter says why the server is gone, or None.
-    """
-
-    over: Callable[[Exchange], None]
-    idle: Callable[[], bool]
-    progress: Callable[[], None]
-    server_died: Callable[[], str | None]
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """How a run went; times are ``perf_counter_ns``. ``stopped`` says why it was cut short, or is None."""
-
-    started_ns: int
-    over: Callable[[Exchange], None]
-    finished: int = 0
-    peak_concurrency: int = 0
-    stopped: Fault | None = None
-
-    def end(self, exchange: Exchange) -> None:
-        """Hand over an exchange that ended."""
-        self.finished += 1
-        self.over(exchange)
-
-
-@contextlib.contextmanager
-def quiet_collector() -> Iterator[None]:
-    """Keep the garbage collector from running; what lives now is not looked at again."""
-    was_enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if was_enabled:
-            gc.enable()
 
 
 class Client:
@@ -129,7 +65,7 @@ class Client:
 
     def open(self, count: int, *, timeout_s: float = 5.0) -> None:
         """Open connections until ``count`` are idle; what cannot be opened now is tried again when it is needed."""
-        give_up_ns = perf_counter_ns() + int(timeout_s * _NS)
+        give_up_ns = perf_counter_ns() + int(timeout_s * NS)
         opening: set[Connection] = set()
         with contextlib.suppress(OSError):
             opening = {self._connect() for _ in range(count - len(self._idle))}
@@ -145,7 +81,7 @@ class Client:
     def run(self, queue: RequestQueue, limits: Limits, callbacks: Callbacks) -> Run:
         """Send the queue's requests and take their responses, to the end of all of them or to a limit."""
         run = Run(started_ns=perf_counter_ns(), over=callbacks.over)
-        upkeep = _Upkeep(run, limits, callbacks)
+        upkeep = Upkeep(run, limits, callbacks)
         free_ns, finished = run.started_ns, 0
         while True:
             next_ns = self._send_due(run, queue, limits, free_ns)
@@ -166,14 +102,14 @@ class Client:
         """Send what may be sent now; return when to look again at the latest, or None where nothing is left."""
         while (outgoing := queue.peek()) is not None:
             now_ns = perf_counter_ns()
-            if limits.duration_s is not None and now_ns >= run.started_ns + int(limits.duration_s * _NS):
+            if limits.duration_s is not None and now_ns >= run.started_ns + int(limits.duration_s * NS):
                 return None
-            due_ns = run.started_ns + int((outgoing.arrival_s or 0.0) * _NS)
+            due_ns = run.started_ns + int((outgoing.arrival_s or 0.0) * NS)
             earliest_ns = max(due_ns, self._hold_until_ns)
             if earliest_ns > now_ns:
                 return earliest_ns
             if limits.slots is not None and len(self._busy) + len(self._waiting) >= limits.slots:
-                return now_ns + _UPKEEP_NS
+                return now_ns + UPKEEP_NS
             self._start(run, queue.take(), due_ns if outgoing.arrival_s is not None else free_ns)
         return None
 
@@ -210,7 +146,7 @@ class Client:
         finished, may_idle = run.finished, True
         now_ns = perf_counter_ns()
         while now_ns < wake_ns and run.finished == finished:
-            ready = poll(0 if may_idle else (wake_ns - now_ns) / _NS)
+            ready = poll(0 if may_idle else (wake_ns - now_ns) / NS)
             now_ns = woken()
             for descriptor, _ in ready:
                 connection = connections[descriptor]
@@ -302,7 +238,7 @@ class Client:
             connection.close()
 
     def _give_up_some(self, run: Run, limits: Limits, now_ns: int) -> None:
-        limit_ns = int(limits.request_timeout_s * _NS)
+        limit_ns = int(limits.request_timeout_s * NS)
         for connection, exchange in list(self._busy.items()):
             many = len(exchange.pieces) > RESPONSE_LIMIT_BYTES // READ_BYTES
             if many and exchange.size_bytes > RESPONSE_LIMIT_BYTES:
@@ -329,25 +265,3 @@ class Client:
     def _end(self, run: Run, exchange: Exchange, fault: Fault) -> None:
         exchange.fault, exchange.ended_ns = fault, perf_counter_ns()
         run.end(exchange)
-
-
-class _Upkeep:
-    """What a run does a few times a second beside reading: mind its deadline, ask for the server, tell of progress."""
-
-    def __init__(self, run: Run, limits: Limits, callbacks: Callbacks) -> None:
-        self._limits, self._callbacks = limits, callbacks
-        self.next_ns = run.started_ns + _UPKEEP_NS
-        self._ask_ns = run.started_ns + _ASK_NS
-
-    def look(self, now_ns: int) -> Fault | None:
-        """Return why the run must stop, if it must."""
-        self.next_ns = now_ns + _UPKEEP_NS
-        if now_ns > self._limits.deadline_ns:
-            return Fault(cause="run-timeout", detail="the whole load took longer than it may")
-        if now_ns >= self._ask_ns:
-            self._ask_ns = now_ns + _ASK_NS
-            self._callbacks.progress()
-            said = self._callbacks.server_died()
-            if said is not None:
-                return Fault(cause="server-died", detail=said)
-        return None

@@ -11,8 +11,9 @@ from functools import partial
 from pytest_thor.cell import Workload
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.backlog import Backlog
-from pytest_thor.serving.client import Callbacks, Client, Limits, Run, quiet_collector
+from pytest_thor.serving.client import Client
 from pytest_thor.serving.connection import allow_sockets, look_up
+from pytest_thor.serving.course import Callbacks, Limits, Run, quiet_collector
 from pytest_thor.serving.evidence import ClientNotes
 from pytest_thor.serving.exchange import Fault
 from pytest_thor.serving.load import Load, PlannedRequest
