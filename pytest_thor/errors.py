@@ -22,9 +22,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_thor.plain_text import printable
+
 
 class ThorError(Exception):
-    """The root of the tree."""
+    """The root of the tree; its message may quote what is outside, and a terminal obeys nothing in it."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: {self.message}"
+        return printable(f"{self.path}:{self.line}:{self.column}: {self.message}")
 
 
 class MatrixError(ThorError):

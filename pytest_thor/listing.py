@@ -13,6 +13,7 @@ from _pytest._io import TerminalWriter  # public nowhere; the reporter offers no
 from pytest_thor.cell import Cell
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.options import Options
+from pytest_thor.plain_text import inert_json, one_line
 
 
 class Listing:
@@ -56,7 +57,7 @@ class Listing:
 
 def as_text(cells: Iterable[Cell]) -> Iterable[str]:
     """Return an aligned line per cell: id, kind, engine, artifact."""
-    rows = [(cell.id, cell.kind, cell.backend.engine, cell.artifact.location) for cell in cells]
+    rows = [(cell.id, cell.kind, cell.backend.engine, one_line(cell.artifact.location)) for cell in cells]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return [
         "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows
@@ -65,7 +66,7 @@ def as_text(cells: Iterable[Cell]) -> Iterable[str]:
 
 def as_json(cells: Iterable[Cell]) -> Iterable[str]:
     """Return one JSON list, an object per cell and line."""
-    rows = [json.dumps(as_object(cell), ensure_ascii=False) for cell in cells]
+    rows = [inert_json(json.dumps(as_object(cell), ensure_ascii=False)) for cell in cells]
     return ["[", *(f"{row}{',' if number < len(rows) else ''}" for number, row in enumerate(rows, 1)), "]"]
 
 

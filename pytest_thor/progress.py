@@ -11,6 +11,7 @@ from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress
 from pytest_thor.measurement import Launch
 from pytest_thor.pace import Pace
+from pytest_thor.plain_text import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +50,13 @@ class Reporter:
 
     def prepares(self, cell: Cell, step: str) -> None:
         """Tell what is done before a cell can be launched."""
-        self._observer(Status(step=step, cell=cell))
+        self._observer(Status(step=one_line(step), cell=cell))
 
     def advances(self, progress: Progress, *, launch: int) -> None:
         """Tell how far a running launch is, the cell's ``launch``-th."""
         self._observer(
             Status(
-                step=progress.step,
+                step=one_line(progress.step),
                 cell=progress.cell,
                 launch=launch,
                 rate_tps=progress.rate_tps or self._rates_tps.get(progress.cell),
@@ -70,7 +71,7 @@ class Reporter:
             self._rates_tps[cell] = median(rates)
         self._observer(
             Status(
-                step=launch.failure or ("measured (reference)" if is_reference else "measured"),
+                step=one_line(launch.failure or "") or ("measured (reference)" if is_reference else "measured"),
                 cell=cell,
                 launch=number,
                 finished=True,

@@ -17,6 +17,7 @@ from pytest_thor.measure import Reference, Trial
 from pytest_thor.measurement import GATED, EngineBuild, Launch
 from pytest_thor.past import advice as past_advice
 from pytest_thor.past import comparable_runs
+from pytest_thor.plain_text import printable
 from pytest_thor.preparation import Prepared, Stored
 from pytest_thor.report.document import (
     CellRecord,
@@ -117,7 +118,7 @@ def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "
         device=device.slug,
         location=f"{cell.matrix_path}:{cell.line}",
         outcome=outcome,
-        reason=reason,
+        reason=printable(reason),
         parameters=dict(cell.workload.parameters),
         settings=dict(cell.backend.settings),
     )
@@ -169,7 +170,7 @@ def cell_record(
         }
     )
     reason = with_launches(_reason(trial), record)
-    return record.model_copy(update={"reason": " ".join(filter(None, [reason, note]))})
+    return record.model_copy(update={"reason": printable(" ".join(filter(None, [reason, note])))})
 
 
 def _turns(trial: Trial, past: Stored) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -17,7 +16,9 @@ from pytest_thor.baseline.entry import BaselineEntry
 from pytest_thor.baseline.place import ENTRY, HISTORY, component, entry_path, history_path
 from pytest_thor.baseline.survey import Found, entries_at, survey
 from pytest_thor.command import baseline_tables as tables
+from pytest_thor.command.drawing import show_json
 from pytest_thor.errors import BaselineError
+from pytest_thor.plain_text import one_line
 from pytest_thor.report.document import CellRecord
 from pytest_thor.report.reading import read
 from pytest_thor.units import counted
@@ -59,7 +60,7 @@ def show(context: click.Context, *, root: Path, pattern: str, device: str, as_js
     found = [each for each in survey(root) if _matches(each.cell, pattern) and fnmatchcase(each.device, device)]
     now = datetime.now(timezone.utc)
     if as_json:
-        click.echo(json.dumps([tables.stored_to_json(each) for each in found], indent=1, ensure_ascii=False))
+        show_json([tables.stored_to_json(each) for each in found])
     else:
         tables.show_stored(found, now=now)
     if any(each.problem for each in found):
@@ -120,7 +121,7 @@ def prune(*, root: Path, matrices: tuple[Path, ...], delete: bool) -> None:
     for path in gone:
         if delete:
             _delete(path)
-        click.echo(str(path))
+        click.echo(one_line(str(path)))
     verb = (
         "deleted" if delete else "of cells that are gone; --delete deletes them" if gone else "of cells that are gone"
     )
@@ -143,7 +144,7 @@ def diff(*, before: str | None, after: str | None, root: Path, pattern: str, as_
     new, partial = _anchors(after or str(root), root)
     found = [change for change in changes(old, new, partial=partial) if _matches(change.cell, pattern)]
     if as_json:
-        click.echo(json.dumps([change.to_json() for change in found], indent=1, ensure_ascii=False))
+        show_json([change.to_json() for change in found])
     else:
         tables.show_changes(found)
 

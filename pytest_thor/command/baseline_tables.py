@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from itertools import groupby
 
-import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +17,7 @@ from pytest_thor.baseline.entry import BaselineEntry
 from pytest_thor.baseline.fingerprint import conditions
 from pytest_thor.baseline.history import StoredRun
 from pytest_thor.baseline.survey import Found
+from pytest_thor.command.drawing import show
 from pytest_thor.judge.change_points import change_points
 from pytest_thor.judge.describe import Description, describe
 from pytest_thor.measurement import GATED
@@ -27,7 +26,6 @@ from pytest_thor.report.document import CellRecord
 from pytest_thor.units import counted, format_percent, format_quantity
 from pytest_thor.verdict import MetricJudgement
 
-_WIDTH = 160
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_RUNS = 24
 _STYLES = {"slower": "red", "faster": "green"}
@@ -51,7 +49,7 @@ def show_stored(found: Sequence[Found], *, now: datetime) -> None:
         if not found:
             console.print("Nothing is stored.")
 
-    _print(draw)
+    show(draw)
 
 
 def stored_to_json(found: Found) -> dict[str, object]:
@@ -97,7 +95,7 @@ def show_accepted(rows: Sequence[tuple[CellRecord, Decision, BaselineEntry | Non
                     table.add_row(*first, name, old, new, _change_text(change, metric.better))
         console.print(table)
 
-    _print(draw)
+    show(draw)
 
 
 def show_changes(found: Sequence[AnchorChange]) -> None:
@@ -120,7 +118,7 @@ def show_changes(found: Sequence[AnchorChange]) -> None:
                 console.print()
         console.print(_summary(found))
 
-    _print(draw)
+    show(draw)
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -254,14 +252,3 @@ def _summary(found: Sequence[AnchorChange]) -> str:
     return (
         f"{counted(len(found), 'anchor')}: {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}"
     )
-
-
-def _print(draw: Callable[[Console], None]) -> None:
-    console = Console(highlight=False)
-    if console.is_terminal:
-        draw(console)
-        return
-    plain = Console(highlight=False, width=_WIDTH, file=io.StringIO())
-    with plain.capture() as capture:
-        draw(plain)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

@@ -17,13 +17,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pytest_thor.command.drawing import InertConsole
 from pytest_thor.comparison.contrast import Comparison, contrast
 from pytest_thor.comparison.matching import By, Matched, match, widest_quant
 from pytest_thor.comparison.source import Source, read_sources
 from pytest_thor.comparison.tables import page, to_json
 from pytest_thor.errors import ReportError
 from pytest_thor.files import atomic_write_text
-from pytest_thor.report.sheets import Page, Sheet, html, markdown, one_line, shortened
+from pytest_thor.plain_text import inert_json, one_line
+from pytest_thor.report.sheets import Page, Sheet, html, markdown, shortened
 
 _FORMATS = ("table", "markdown", "html", "json")
 
@@ -109,11 +111,12 @@ def _reference(matched: Matched, name: str | None, by: By) -> str:
 
 def _show(comparison: Comparison, sources: tuple[Source, ...], form: str, output: Path | None) -> None:
     if form == "json":
-        text = json.dumps(to_json(comparison, sources), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        written = json.dumps(to_json(comparison, sources), indent=1, ensure_ascii=False, allow_nan=False)
+        text = f"{inert_json(written)}\n"
     else:
         made = page(comparison, sources)
         if form == "table" and output is None and sys.stdout.isatty():
-            _draw(made, Console(highlight=False))
+            _draw(made, InertConsole())
             return
         text = {"markdown": markdown, "html": html, "table": _plain}[form](made)
     if output is None:

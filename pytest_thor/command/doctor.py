@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_thor.checkup import Checkup, EngineFound, check
+from pytest_thor.command.drawing import show, show_json
 from pytest_thor.engines import ENGINES
 from pytest_thor.host.device import HERE, Device
 from pytest_thor.host.findings import Finding
@@ -60,9 +59,9 @@ def command(
         raise click.UsageError("--measure-limits: a recorded tree cannot be measured; leave --root out")
     checkup = check(root.resolve(), engines=_chosen(engines), measure=_alone if measure_limits else None)
     if as_json:
-        click.echo(json.dumps(checkup.to_json(), indent=1, ensure_ascii=False))
+        show_json(checkup.to_json())
     else:
-        _show(checkup)
+        show(lambda console: _draw(console, checkup))
     context.exit(checkup.status)
 
 
@@ -82,17 +81,6 @@ def _chosen(words: tuple[str, ...]) -> dict[str, Path]:
             raise click.UsageError(f"--engine {word}: there is no engine {name}; there are {', '.join(ENGINES)}")
         found[name] = Path(path)
     return found
-
-
-def _show(checkup: Checkup) -> None:
-    console = Console(highlight=False)
-    if console.is_terminal:
-        _draw(console, checkup)
-        return
-    plain = Console(highlight=False, width=_WIDTH, file=io.StringIO())
-    with plain.capture() as capture:
-        _draw(plain, checkup)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def _draw(console: Console, checkup: Checkup) -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_thor.believable import Believed, hold_published, known_device
+from pytest_thor.command.drawing import InertConsole, show_json
 from pytest_thor.errors import PublishedError
 from pytest_thor.published import reference
 from pytest_thor.published.names import of_path
@@ -81,10 +82,10 @@ def command(  # noqa: PLR0917 - one parameter an option
             report_of((result, believed[id(result)]) for each in readings for result in each.results), report
         )
     if as_json:
-        click.echo(json.dumps([_document(reading, believed) for reading in readings], ensure_ascii=False, indent=1))
+        show_json([_document(reading, believed) for reading in readings])
     else:
         width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-        console = Console(highlight=False, width=width, soft_wrap=width is not None)
+        console = InertConsole(width=width, soft_wrap=width is not None)
         for reading in readings:
             _show(console, reading, [believed[id(result)] for result in reading.results])
     if not all(reading.results for reading in readings):

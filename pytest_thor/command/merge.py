@@ -11,13 +11,13 @@ from pytest_thor.comparison.source import short_names
 from pytest_thor.merging.expected import parse_expected
 from pytest_thor.merging.merge import merge, told_of
 from pytest_thor.merging.shards import Shard
+from pytest_thor.plain_text import one_line
 from pytest_thor.published.reference import load_all
 from pytest_thor.published_beside import published_beside
 from pytest_thor.report.document import write
 from pytest_thor.report.outputs import FORMATS
 from pytest_thor.report.publishing import publish
 from pytest_thor.report.reading import read
-from pytest_thor.report.sheets import one_line
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -18,10 +17,12 @@ from pytest_thor.artifacts.cost import cost_of_architecture, cost_of_artifact
 from pytest_thor.artifacts.fit import Candidate, Choice, Memory, Purpose, choose, need_of
 from pytest_thor.artifacts.inventory import Listed
 from pytest_thor.artifacts.quants import QUANTS, expected_size
-from pytest_thor.command.model_tables import grid, plain, show
+from pytest_thor.command.drawing import show, show_json
+from pytest_thor.command.model_tables import grid, plain
 from pytest_thor.errors import ArtifactError
 from pytest_thor.fitting import memory_of
 from pytest_thor.host.device import Device, identify
+from pytest_thor.plain_text import one_line
 from pytest_thor.report.reading import read
 from pytest_thor.units import format_bytes, format_rate
 
@@ -53,7 +54,7 @@ def show_fit(
         for name, candidates in groups.items()
     }
     if as_json:
-        click.echo(json.dumps(_document(answers, memory, purpose, context), indent=1))
+        show_json(_document(answers, memory, purpose, context))
         return
     show(lambda console: _draw(console, answers, memory, purpose, context))
 
@@ -74,9 +75,8 @@ def _rates(reports: Iterable[Path], device: Device) -> Rates:
     for path in reports:
         report = read(path)
         if report.environment.device != device.slug:
-            click.echo(
-                f"{path}: was measured on {report.environment.device}, and this is {device.slug}: left out", err=True
-            )
+            measured_on = one_line(report.environment.device)
+            click.echo(f"{path}: was measured on {measured_on}, and this is {device.slug}: left out", err=True)
             continue
         for cell in report.cells:
             metric = cell.metrics.get("tg_tps")

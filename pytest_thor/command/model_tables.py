@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,23 +13,12 @@ from rich.text import Text
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.inventory import Inventory, Listed
 from pytest_thor.artifacts.quants import QUANTS, expected_size
+from pytest_thor.command.drawing import show, show_json
 from pytest_thor.stock import Uses
 from pytest_thor.units import counted, format_bytes, format_significant
 
 _WIDTH = 160
 _SHOWN_CELLS = 3
-
-
-def show(draw: Callable[[Console], None]) -> None:
-    """Draw on a terminal as wide as it is; elsewhere without colours, wide, and without blanks at the ends."""
-    console = Console(highlight=False)
-    if console.is_terminal:
-        draw(console)
-        return
-    wide = Console(highlight=False, width=_WIDTH, file=io.StringIO())
-    with wide.capture() as capture:
-        draw(wide)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def plain(text: str) -> str:
@@ -111,7 +97,7 @@ def show_catalogue(shape: str | None, *, as_json: bool) -> None:
             for name, quant in QUANTS.items()
         ]
         document = {"schema": "pytest-thor/quants/1", "shape": shape, "quants": rows}
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        show_json(document)
         return
 
     def draw(console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from pytest_thor.artifacts.fit import Purpose
 from pytest_thor.artifacts.inventory import Inventory, Listed, take_inventory
 from pytest_thor.cell import Cell
 from pytest_thor.command import model_tables as tables
+from pytest_thor.command.drawing import show_json
 from pytest_thor.errors import ArtifactMissing
 from pytest_thor.files import atomic_write_text
 from pytest_thor.starter import starter_matrix
@@ -115,7 +115,7 @@ def command(
         )
         return
     if as_json:
-        click.echo(json.dumps(_document(wanted, uses, folders), indent=1))
+        show_json(_document(wanted, uses, folders))
     else:
         tables.show_inventory(wanted, uses, folders, with_cells=bool(matrices))
     context_.exit(1 if wanted.troubles or uses.missing or uses.contested else 0)

@@ -12,13 +12,13 @@ import click
 from pytest_thor.errors import PublishedError, ReportError
 from pytest_thor.merging.merge import merge
 from pytest_thor.merging.shards import Shard
+from pytest_thor.plain_text import one_line
 from pytest_thor.published.records import Reading
 from pytest_thor.published.reference import load, load_all
 from pytest_thor.published_beside import published_beside
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.outputs import FORMATS, format_of, write_output
 from pytest_thor.report.reading import read
-from pytest_thor.report.sheets import one_line
 
 _LIST = "".join(f"\n  {name:<15} {chosen.help}" for name, chosen in FORMATS.items())
 

@@ -19,6 +19,7 @@ from typing import IO
 import psutil
 
 from pytest_thor.engines.process import Ending, read_ending, start, starting, stop
+from pytest_thor.plain_text import printable
 from pytest_thor.redaction import redacted
 
 LOG_BYTES = 8192
@@ -103,7 +104,7 @@ class Background:
         data = kept[-limit_bytes:]
         if len(data) < len(kept):
             data = data.partition(b"\n")[2] or data
-        return redacted(data.decode("utf-8", errors="replace").rstrip())
+        return printable(redacted(data.decode("utf-8", errors="replace").rstrip()))
 
     def _end_of_log(self) -> bytes:
         size = os.fstat(self._log.fileno()).st_size

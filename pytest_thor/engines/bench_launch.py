@@ -17,6 +17,8 @@ from pytest_thor.engines.bench_rows import METRIC, BenchTest, Row, UnreadableRow
 from pytest_thor.engines.log_tail import LogTail
 from pytest_thor.engines.process import Ending, Line, run
 from pytest_thor.measurement import EngineBuild, Launch
+from pytest_thor.plain_text import one_line
+from pytest_thor.redaction import redacted
 
 GRACE_S = 5.0
 """Seconds that an engine has to end by itself when it is asked to."""
@@ -85,10 +87,10 @@ class _Reading:
             row = read_row(line.text)
         except UnreadableRowError as problem:
             self._notes.append(f"a row could not be read: {problem}")
-            self._log.add(line.text[:1000])
+            self._log.add(redacted(line.text)[:1000])
             return
         if row is None:
-            self._log.add(line.text[:1000])
+            self._log.add(redacted(line.text)[:1000])
         else:
             yield from self._answer(row)
 
@@ -150,7 +152,7 @@ class _Reading:
         index = int(match[1]) - 1
         if index < len(self._sequence):
             test, cells = self._sequence[index]
-            self._step = f"{test}: {match[2].replace(' run', '')}"
+            self._step = one_line(redacted(f"{test}: {match[2].replace(' run', '')}"))
             self._on_progress(Progress(cell=cells[0], step=self._step))
         return True
 

@@ -1,16 +1,17 @@
-"""The end of what an engine printed, in bounded memory and without what the environment keeps secret."""
+"""The end of what an engine printed: in bounded memory, printable, and without what the environment keeps secret."""
 
 from __future__ import annotations
 
 from collections import deque
 
+from pytest_thor.plain_text import one_line, printable
 from pytest_thor.redaction import redacted
 
 
 def last_words(printed: str) -> str:
     """Return the last line that says something of what a program printed, cut to 300 characters."""
     words = next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "it printed nothing")
-    return redacted(words)[:300]
+    return one_line(redacted(words))[:300]
 
 
 class LogTail:
@@ -33,7 +34,7 @@ class LogTail:
     @property
     def last(self) -> str | None:
         """The last line that says something, or None."""
-        return next((redacted(line.strip()) for line in reversed(self._lines) if line.strip()), None)
+        return next((one_line(redacted(line)) for line in reversed(self._lines) if line.strip()), None)
 
     def __str__(self) -> str:
-        return redacted("\n".join(self._lines))
+        return printable(redacted("\n".join(self._lines)))

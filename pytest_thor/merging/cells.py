@@ -11,10 +11,10 @@ from pytest_thor.errors import ReportError
 from pytest_thor.judge.describe import describe
 from pytest_thor.judge.policy import outcome
 from pytest_thor.merging.judging import Anchors, fingerprint_of, judge_again
+from pytest_thor.plain_text import one_line
 from pytest_thor.record import metric_record
 from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, Outcome, PolicyRecord
 from pytest_thor.report.doubts import with_launches
-from pytest_thor.report.sheets import one_line
 from pytest_thor.units import counted
 from pytest_thor.verdict import Judgement, Verdict
 

@@ -18,10 +18,10 @@ from pytest_thor.judge.history import PastRun
 from pytest_thor.judge.multiplicity import adjust
 from pytest_thor.judge.spread import CellPast, Spread, estimate_spreads
 from pytest_thor.past import comparable_runs, past_runs
+from pytest_thor.plain_text import one_line
 from pytest_thor.report.document import CellRecord, LaunchRecord
 from pytest_thor.report.doubts import with_launches
 from pytest_thor.report.figures import first_paragraph
-from pytest_thor.report.sheets import one_line
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
 
 _SAME_ANCHOR = 1e-9

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_thor.measurement import METRICS, Better
+from pytest_thor.plain_text import inert_json, one_line
 from pytest_thor.report.document import CellRecord, LaunchRecord, MetricRecord, ReportDocument
 from pytest_thor.report.naming import naming_of
 
@@ -22,6 +23,7 @@ CSV_COLUMNS = (
     *("launch_role", "launch", "started_at", "engine_version", "engine_commit"),
     *("metric", "unit", "better", "sample", "value"),
 )
+_FORMULA = ("=", "+", "-", "@")
 
 
 def action_benchmark(document: ReportDocument, better: Better) -> str:
@@ -84,8 +86,16 @@ def _samples(record: CellRecord, role: str, number: int, launch: LaunchRecord) -
 
 def _line(fields: Sequence[object]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(fields)
+    csv.writer(text, lineterminator="\n").writerow(_field(field) for field in fields)
     return text.getvalue()
+
+
+def _field(value: object) -> object:
+    """Return a field of which a spreadsheet makes no formula: foreign text that begins like one gets an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _believable(document: ReportDocument) -> Iterator[tuple[CellRecord, str, MetricRecord]]:
@@ -107,4 +117,4 @@ def _extra(record: CellRecord, metric: MetricRecord) -> str:
 
 
 def _json(content: Any) -> str:  # noqa: ANN401 - JSON of any shape
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return inert_json(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from pytest_thor.plain_text import cleaned, printable
+
 _MARKUP = re.compile(r"[&<>`*\[\]|~\\#@$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\S)")
 # Most of what a report says; it is let through at once.
 _HARMLESS = re.compile(r"(?!\d+[.)](?: |$))[A-Za-z0-9(][A-Za-z0-9,.%;()/'+-]*(?: [A-Za-z0-9,.%;()/'+-]+)*")
@@ -16,9 +18,6 @@ _BLOCK_MARK = re.compile(r"^[-+=](?=[-+= ]|$)")
 _NUMBERED = re.compile(r"^(\d+)([.)])(?= |$)")
 _MENTION = re.compile(r"(?<![A-Za-z0-9])&#64;(?=[A-Za-z0-9])")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-# Terminal sequences (CSI, OSC and the two-character ones), control characters, and the marks that reorder text.
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def text(foreign: str) -> str:
@@ -37,7 +36,7 @@ def code(foreign: str) -> str:
 
 def pre(foreign: str) -> str:
     """Return lines as they are, as a block of HTML of its own."""
-    return f"<pre>{cleaned(foreign).translate(_HTML)}</pre>"
+    return f"<pre>{printable(foreign).translate(_HTML)}</pre>"
 
 
 def row(cells: list[str]) -> str:
@@ -48,14 +47,6 @@ def row(cells: list[str]) -> str:
 def details(summary: str, body: str, *, opened: bool = False) -> str:
     """Return a block that unfolds; ``summary`` and ``body`` are Markdown already."""
     return f"<details{' open' if opened else ''}><summary>{summary}</summary>\n\n{body.rstrip()}\n\n</details>\n\n"
-
-
-def cleaned(foreign: str) -> str:
-    """Return text without terminal sequences, control characters and marks that reorder it; line ends stay."""
-    if foreign.isascii() and foreign.isprintable():
-        return foreign
-    foreign = _TERMINAL.sub("", foreign).replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", foreign)
 
 
 def _escaped(foreign: str) -> str:

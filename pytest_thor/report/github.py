@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_thor.errors import ReportError
-from pytest_thor.report import gfm
+from pytest_thor.plain_text import cleaned
 from pytest_thor.report.document import CellRecord, ReportDocument
 from pytest_thor.report.figures import first_paragraph, shown_change
 from pytest_thor.report.markdown import LEAST_BYTES, STEP_SUMMARY_BYTES, markdown
@@ -97,7 +97,7 @@ def _command(kind: str, properties: dict[str, str], message: str) -> str:
 
 def _data(value: str) -> str:
     """Escape a message as the runner's own toolkit does, so that nothing in it is read as another command."""
-    return gfm.cleaned(value).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return cleaned(value).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(value: str) -> str:

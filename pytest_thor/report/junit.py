@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pytest_thor.plain_text import one_line
 from pytest_thor.report.document import CellRecord
 
 Scalar = str | int | float
@@ -41,4 +42,8 @@ def properties(record: CellRecord) -> list[tuple[str, Scalar]]:
         for figure in _FIGURES:
             value: float | None = getattr(metric, figure)
             fields[f"{name}.{figure}"] = value if value is None or math.isfinite(value) else str(value)
-    return [(f"thor.{name}", value) for name, value in fields.items() if value is not None]
+    return [
+        (f"thor.{name}", one_line(value) if isinstance(value, str) else value)
+        for name, value in fields.items()
+        if value is not None
+    ]

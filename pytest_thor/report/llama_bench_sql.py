@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_thor.plain_text import printable
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.llama_bench_rows import FIELDS, BenchRow, bench_rows
 
@@ -64,5 +65,5 @@ def _stored(row: BenchRow, name: str) -> str | int | float | None:
 def _literal(value: str | int | float | None) -> str:  # noqa: PYI041 - what a row holds
     if value is None:
         return "NULL"
-    text = f"{value:.6f}" if isinstance(value, float) else str(value)
-    return "'" + text.replace("'", "''").replace("\0", "") + "'"
+    text = f"{value:.6f}" if isinstance(value, float) else printable(str(value)).replace("\n", " ")
+    return "'" + text.replace("'", "''") + "'"

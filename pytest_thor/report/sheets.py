@@ -6,6 +6,7 @@ import html as markup
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_thor.plain_text import one_line
 from pytest_thor.report import gfm
 from pytest_thor.report.budget import Budget
 from pytest_thor.units import counted
@@ -57,11 +58,6 @@ class Page:
     said: tuple[str, ...]
     sheets: tuple[Sheet, ...]
     lists: tuple[Enumeration, ...] = ()
-
-
-def one_line(foreign: str) -> str:
-    """Return a text for a terminal: without sequences that it would obey, on one line."""
-    return " ".join(gfm.cleaned(foreign).split())
 
 
 def shortened(listed: Enumeration) -> Iterator[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_thor.plain_text import one_line
 from pytest_thor.report.document import CellRecord, LaunchRecord, ReportDocument
-from pytest_thor.report.gfm import cleaned
 from pytest_thor.report.naming import Naming, naming_of
 from pytest_thor.vllm_block import vllm_block
 
@@ -43,7 +43,7 @@ def _launch_block(cell: CellRecord, naming: Naming, number: int, launch: LaunchR
     lines += [f"# invalid: {doubt}" for doubt in launch.doubts]
     if launch.failure is not None:
         lines.append(f"# failed: {launch.failure}")
-    heading = "\n".join(" ".join(cleaned(line).split()) for line in lines)
+    heading = "\n".join(map(one_line, lines))
     return f"{heading}\n{_block(launch.evidence) or '# no figures were kept'}"
 
 

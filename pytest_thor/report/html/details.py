@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
+from pytest_thor.plain_text import cleaned
 from pytest_thor.report.document import CellRecord
 
 CHUNK_BYTES = 256 * 1024
@@ -47,11 +48,12 @@ def chunks(records: Sequence[CellRecord]) -> Iterator[Chunk]:
 
 
 def record_json(record: CellRecord) -> bytes:
-    """Return a cell as report.json has it; text that is no Unicode is written with its escapes."""
+    """Return a cell as report.json has it, less what hides or reorders letters; half a character is its escape."""
     try:
-        return record.model_dump_json().encode()
+        written = record.model_dump_json()
     except PydanticSerializationError:  # half of a surrogate pair, out of a log or a file's name
-        return json.dumps(_plain(record.model_dump()), allow_nan=False).encode()
+        written = json.dumps(_plain(record.model_dump()), allow_nan=False)
+    return cleaned(written).encode()
 
 
 def _chunk(first: int, gathered: Sequence[bytes]) -> Chunk:

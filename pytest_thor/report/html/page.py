@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from pytest_thor.plain_text import printable
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.figures import shown_build, shown_run_time
 from pytest_thor.report.html import changes, details, rows, tables
@@ -120,9 +121,16 @@ def _text(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
+def _shown(value: object) -> object:
+    """Return what an expression of the template gives, foreign text without what is no letter; it is escaped next."""
+    return printable(value) if type(value) is str else value
+
+
 @cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     return environment.from_string(_text("assets/page.html"))

@@ -9,6 +9,7 @@ from dataclasses import astuple
 from typing import Any, TypeAlias
 
 from pytest_thor.measurement import METRICS
+from pytest_thor.plain_text import cleaned
 from pytest_thor.report.document import CellRecord, MetricRecord
 from pytest_thor.report.published_figure import PublishedFigure
 from pytest_thor.report.quants import Share
@@ -68,14 +69,14 @@ def row(
 
 def script_json(content: Json) -> str:
     """Return JSON that may stand inside a ``<script>`` element whatever text is in it."""
-    return harmless(json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    return harmless(cleaned(json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))))
 
 
 def harmless(text: str) -> str:
     """Return JSON with the signs that mean something to a page written as escapes; it reads back the same."""
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return text
+    return text.replace("##[", "##\\u005b")  # which a runner of GitHub Actions would take for a command in its log
 
 
 def _figures(metric: MetricRecord) -> list[Json]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_thor.plain_text import printable
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.llama_bench_rows import FIELDS, bench_rows
 from pytest_thor.report.llama_bench_sql import llama_bench_sql, llama_bench_sqlite
@@ -127,7 +128,7 @@ def test_foreign_text_neither_leaves_its_cell_nor_its_literal(text: str, tmp_pat
     through_text = sqlite3.connect(":memory:")
     through_text.executescript(llama_bench_sql(report))
     [kept] = through_text.execute("SELECT model_type FROM llama_bench").fetchall()
-    assert kept == (f"{text}'); DROP TABLE llama_bench; --".replace("\0", ""),)
+    assert kept == (printable(f"{text}'); DROP TABLE llama_bench; --").replace("\n", " "),)
     [as_it_is] = stored(report, tmp_path).execute("SELECT model_type FROM llama_bench").fetchall()
     assert as_it_is == (f"{text}'); DROP TABLE llama_bench; --",)
 

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from pytest_thor.measurement import Better
+from pytest_thor.plain_text import one_line
 from pytest_thor.report.document import ReportDocument
 from pytest_thor.report.exports import CSV_COLUMNS, action_benchmark, bencher, long_csv
 from pytest_thor.report.junit import properties
@@ -134,7 +135,16 @@ def test_foreign_text_stays_text(text: str) -> None:
     jsonschema.validate(json.loads(action_benchmark(report, "higher")), ACTION_ENTRIES)
     jsonschema.validate(json.loads(bencher(report)), BENCHER)
     rows = rows_of(report)
-    assert {row["cell"] for row in rows} == {text}
+    assert {row["cell"].removeprefix("'") for row in rows} == {one_line(text)}
+
+
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\x1b[0m=1"])
+def test_a_spreadsheet_makes_no_formula_of_a_name(text: str) -> None:
+    names = {name for row in rows_of(hostile(text)) for name in (row["cell"], row["engine_version"], row["unit"])}
+
+    assert names
+    assert not [name for name in names if name.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert {row["value"] for row in rows_of(document(cell(launches=[launch({"tg_tps": [-1.5]})])))} == {"-1.5"}
 
 
 def test_csv_has_a_row_per_sample_with_the_launch_it_was_taken_in() -> None:
