@@ -24,7 +24,7 @@ def vllm_blocks(document: ReportDocument) -> str:
 def last_block(cell: CellRecord, naming: Naming) -> str:
     """Return the block of a serving cell's last launch below the line that names it, or why there is none."""
     if not cell.launches:
-        return f"# {' '.join(cleaned(f'{naming.full(cell)}: {cell.outcome}: {cell.reason}').split())}"
+        return f"# {one_line(f'{naming.full(cell)}: {cell.outcome}: {cell.reason}')}"
     return _launch_block(cell, naming, len(cell.launches), cell.launches[-1])
 
 
