@@ -6,6 +6,7 @@ Without a matrix only the hooks at the top are there: plain pytest neither impor
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -22,6 +23,18 @@ _MARKERS = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     declaration.add_options(parser)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Where the command line names matrices and nothing else, spare the conftest files of ``testpaths``.
+
+    None of their tests will run, and what they import is often not there where only measurements are made.
+    """
+    known = early_config.known_args_namespace
+    if known.thor_matrix and not known.file_or_dir:
+        known.file_or_dir = list(map(str, known.thor_matrix))
+    return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -132,6 +132,20 @@ def test_a_matrix_replaces_the_usual_tests_and_a_matrix_in_the_ini_file_joins_th
     assert len(collect(pytester)) == 13
 
 
+def test_a_conftest_of_the_usual_tests_is_read_with_them_and_not_with_a_matrix_alone(
+    pytester: pytest.Pytester, matrix: Path
+) -> None:
+    pytester.makeini("[pytest]\ntestpaths = tests\n")
+    here = pytester.mkdir("tests")
+    (here / "conftest.py").write_text("import a_library_that_only_the_tests_need\n", encoding="utf-8")
+    (here / "test_mine.py").write_text("def test_mine(): pass\n", encoding="utf-8")
+    asked = ("--thor-matrix", "matrices/two.yaml", "--collect-only", "-q")
+
+    assert pytester.runpytest(*asked).ret == 0
+    assert pytester.runpytest(*asked, "tests").ret == pytest.ExitCode.USAGE_ERROR
+    assert pytester.runpytest().ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_several_matrices_run_together(pytester: pytest.Pytester, matrix: Path) -> None:
     other = matrix.with_name("other.yaml")
     other.write_text(MATRIX.replace("name: two", "name: other"), encoding="utf-8")
