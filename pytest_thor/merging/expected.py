@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_thor.errors import ReportError
 from pytest_thor.report.document import CellRecord
@@ -13,31 +15,59 @@ from pytest_thor.units import counted
 
 _NAMED = 10
 _DIGITS = 10
+_SELECTED_BY = frozenset({"matrix", "model", "quant", "backend", "workload"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedJob:
+    """One job of a plan: how many cells it has, and the words that a cell of it bears: all of one alternative."""
+
+    name: str
+    cells: int
+    words: tuple[Mapping[str, str], ...]
+
+    def has(self, record: CellRecord) -> bool:
+        """Tell whether a cell is this job's."""
+        return any(all(getattr(record, name) == value for name, value in each.items()) for each in self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """``shards`` by number, and by name where the jobs are known; ``cells`` by number, and by matrix and id."""
+    """``shards`` by number, ``jobs`` where they are known; or ``ids``, the cells by matrix and id."""
 
     shards: int | None = None
-    names: tuple[str, ...] = ()
-    cells: int | None = None
+    jobs: tuple[ExpectedJob, ...] = ()
     ids: tuple[tuple[str, str], ...] = ()
 
     def missing(self, names: Sequence[str], records: Sequence[CellRecord]) -> list[str]:
-        """Return a sentence for each thing that is missing; ``names`` are those of the shards that are there."""
+        """Return a sentence for each thing that is missing, or is there and is of another run.
+
+        ``names`` are those of the shards that are there.
+        """
         told = []
         if self.shards is not None and len(names) < self.shards:
-            absent = [name for name in self.names if not any(_is_of(shard, name) for shard in names)]
+            absent = [job.name for job in self.jobs if not any(_is_of(shard, job.name) for shard in names)]
             which = f": no report of {_some(absent)}" if 0 < len(absent) <= self.shards - len(names) else ""
             told.append(f"{self.shards - len(names)} of {counted(self.shards, 'shard')} left no report{which}")
-        there = {(record.matrix, record.id) for record in records}
+        return [*told, *self._of_cells(records)]
+
+    def _of_cells(self, records: Sequence[CellRecord]) -> Iterator[str]:
+        there = {(record.matrix, record.id): record for record in records}
         gone = [cell for matrix, cell in self.ids if (matrix, cell) not in there]
         if gone:
-            told.append(f"{len(gone)} of {counted(len(self.ids), 'cell')} are in no report: {_some(gone)}")
-        elif self.cells is not None and len(there) < self.cells:
-            told.append(f"{self.cells - len(there)} of {counted(self.cells, 'cell')} are in no report")
-        return told
+            yield f"{len(gone)} of {counted(len(self.ids), 'cell')} are in no report: {_some(gone)}"
+        found = [(job, sum(job.has(record) for record in there.values())) for job in self.jobs]
+        short = [(job.name, job.cells - number) for job, number in found if number < job.cells]
+        if short:
+            total = counted(sum(job.cells for job in self.jobs), "cell")
+            which = _some([f"{number} of {name}" for name, number in short])
+            yield f"{sum(number for _, number in short)} of {total} are in no report: {which}"
+        if self.jobs:
+            strange = [record.id for record in there.values() if not any(job.has(record) for job in self.jobs)]
+        else:
+            strange = [record.id for place, record in there.items() if self.ids and place not in self.ids]
+        if strange:
+            yield f"the reports have {counted(len(strange), 'cell')} of another run: {_some(strange)}"
 
 
 def parse_expected(text: str) -> Expected:
@@ -64,17 +94,33 @@ def _of_json(text: str, *, source: str) -> Expected:
     try:
         data = json.loads(text)
         if isinstance(data, dict):
-            jobs = data["include"]
-            return Expected(
-                shards=len(jobs),
-                names=tuple(str(job["name"]) for job in jobs),
-                cells=sum(int(job["cells"]) for job in jobs),
-            )
+            jobs = tuple(_job(job) for job in data["include"])
+            return Expected(shards=len(jobs), jobs=jobs)
         return Expected(ids=tuple((str(cell["matrix"]), str(cell["id"])) for cell in data))
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
         raise ReportError(
             f"{source}: not what pytest --thor-list=github or --thor-list=json prints: {type(error).__name__}: {error}"
         ) from error
+
+
+def _job(entry: Mapping[str, Any]) -> ExpectedJob:
+    option, expression = entry["argv"]
+    if option != "-m":
+        raise ValueError(f"a job's argv begins with {option!r}")
+    return ExpectedJob(name=str(entry["name"]), cells=int(entry["cells"]), words=tuple(_words(str(expression))))
+
+
+def _words(expression: str) -> Iterator[Mapping[str, str]]:
+    """Yield the words of each ``thor_cell(…)`` of an expression that joins them by ``or``."""
+    body = ast.parse(expression, mode="eval").body
+    for term in body.values if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.Or) else [body]:
+        words = {}
+        for word in term.keywords if isinstance(term, ast.Call) and not term.args else ():
+            if word.arg in _SELECTED_BY and isinstance(word.value, ast.Constant):
+                words[word.arg] = str(word.value.value)
+        if not isinstance(term, ast.Call) or len(words) != len(term.keywords) or not words:
+            raise ValueError(f"{ast.unparse(term)[:80]} selects no cells by their words")
+        yield words
 
 
 def _is_of(shard: str, job: str) -> bool:

@@ -56,7 +56,12 @@ def test_the_status_is_that_of_the_whole_run(tmp_path: Path) -> None:
 
 
 def test_missing_shards_are_noticed(tmp_path: Path) -> None:
-    jobs = {"include": [{"name": f"{number}-of-3", "cells": 1} for number in (1, 2, 3)]}
+    jobs = {
+        "include": [
+            {"name": f"{number}-of-3", "argv": ["-m", f"thor_cell(workload='tg{number}')"], "cells": 1}
+            for number in (1, 2, 3)
+        ]
+    }
     shards = [report(tmp_path / f"report-{number}-of-3", measured(f"tg{number}")) for number in (1, 3)]
     result = run(*shards, "-o", tmp_path / "out", "--expect", json.dumps(jobs))
 

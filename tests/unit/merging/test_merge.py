@@ -18,7 +18,7 @@ from pytest_thor.comparison.matching import match
 from pytest_thor.comparison.source import of_report
 from pytest_thor.errors import ReportError
 from pytest_thor.judge.compare import judge_cell, judge_pairs
-from pytest_thor.merging.expected import Expected
+from pytest_thor.merging.expected import Expected, ExpectedJob
 from pytest_thor.merging.merge import Merged, merge
 from pytest_thor.merging.shards import Shard
 from pytest_thor.record import metric_record
@@ -435,12 +435,13 @@ def test_an_interrupted_shard_is_named_also_through_a_merge_of_merges() -> None:
 
 def test_missing_shards_and_cells_are_told_and_are_not_success() -> None:
     parts = [shard("report-1-of-3", measured()), shard("report-3-of-3", measured("tg1"), minute=1)]
-    names = ("1-of-3", "2-of-3", "3-of-3")
-    merged = merge(parts, expected=Expected(shards=3, names=names, cells=5))
+    dealt = [("1-of-3", 1, "tg128"), ("2-of-3", 3, "tg2"), ("3-of-3", 1, "tg1")]
+    jobs = tuple(ExpectedJob(name=name, cells=cells, words=({"workload": word},)) for name, cells, word in dealt)
+    merged = merge(parts, expected=Expected(shards=3, jobs=jobs))
 
     assert merged.told == (
         "1 of 3 shards left no report: no report of 2-of-3",
-        "3 of 5 cells are in no report",
+        "3 of 5 cells are in no report: 3 of 2-of-3",
     )
     assert merged.exit_status == 8
     assert merge(parts, expected=Expected(shards=2)).told == ()
