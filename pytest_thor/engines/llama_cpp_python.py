@@ -20,6 +20,7 @@ from pytest_thor.cell import Cell, EngineTraits
 from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.bench_launch import Order, measure
 from pytest_thor.engines.bench_rows import BenchTest, test_of
+from pytest_thor.engines.cores import cores
 from pytest_thor.engines.llama_settings import LlamaSettings
 from pytest_thor.engines.locate import chosen
 from pytest_thor.engines.log_tail import last_words
@@ -88,7 +89,7 @@ class LlamaCppPython:
             tests.setdefault(test_of(cell), []).append(cell)
         request = {
             "model": str(artifact.absolute()),
-            "settings": settings,
+            "settings": {"threads": cores(), **settings},
             "tests": [asdict(test) for test in tests],
         }
         order = Order(

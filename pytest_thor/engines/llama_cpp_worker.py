@@ -31,8 +31,19 @@ Native: TypeAlias = Any  # a ctypes pointer, structure, array or function of a l
 
 LOG_LEVELS_SHOWN = (2, 3)  # warnings and errors
 MAX_THREADS = 512  # GGML_MAX_N_THREADS
-SWITCHES = {"none": 0, "layer": 1, "row": 2, "tensor": 3}
+SPLIT_MODES = {"none": 0, "layer": 1, "row": 2, "tensor": 3}
 NUMA = {"distribute": 1, "isolate": 2, "numactl": 3}
+FIELDS = {
+    **{name: (name,) for name in ("n_gpu_layers", "main_gpu", "split_mode", "tensor_split", "no_host")},
+    "flash_attn": ("flash_attn_type", "flash_attn"),
+    "cache_type_k": ("type_k",),
+    "cache_type_v": ("type_v",),
+    "no_kv_offload": ("offload_kqv",),
+    "no_op_offload": ("op_offload",),
+    "mmap": ("load_mode", "use_mmap"),
+    "repack": ("use_extra_bufts",),
+}
+"""The settings that not every build can carry, and the fields of its structures of which each needs one."""
 
 
 def main() -> int:
@@ -57,33 +68,17 @@ def main() -> int:
 
 def identify() -> dict[str, Any]:
     """Say which build this is and which settings it can carry."""
-    model = {field[0] for field in api.llama_model_params._fields_}
-    context = {field[0] for field in api.llama_context_params._fields_}
-    carries = {
-        "n_gpu_layers": "n_gpu_layers" in model,
-        "threads": True,
-        "flash_attn": bool({"flash_attn_type", "flash_attn"} & context),
-        "batch_size": True,
-        "ubatch_size": True,
-        "cache_type_k": "type_k" in context,
-        "cache_type_v": "type_v" in context,
-        "no_kv_offload": "offload_kqv" in context,
-        "no_op_offload": "op_offload" in context,
-        "mmap": bool({"load_mode", "use_mmap"} & model),
-        "main_gpu": "main_gpu" in model,
-        "split_mode": "split_mode" in model,
-        "tensor_split": "tensor_split" in model,
-        "no_host": "no_host" in model,
-        "repack": "use_extra_bufts" in model,
-        "poll": ThreadPool.available(),
-        "numa": hasattr(api, "llama_numa_init"),
-    }
+    fields = {field[0] for kind in (api.llama_model_params, api.llama_context_params) for field in kind._fields_}
+    carried = {"threads", "batch_size", "ubatch_size"}
+    carried |= {name for name, wanted in FIELDS.items() if fields.intersection(wanted)}
+    carried |= {"poll"} if ThreadPool.calls() else set()
+    carried |= {"numa"} if hasattr(api, "llama_numa_init") else set()
     return {
         "version": llama_cpp.__version__,
         "llama_version": _text("llama_version"),
         "build_commit": _text("ggml_commit"),
         "system_info": api.llama_print_system_info().decode(errors="replace").strip(),
-        "settings": sorted(name for name, carried in carries.items() if carried),
+        "settings": sorted(carried),
     }
 
 
@@ -92,7 +87,7 @@ class Bench:
 
     def __init__(self, path: str, settings: dict[str, Any]) -> None:
         self._settings = settings
-        self._threads = settings.get("threads") or physical_cores()
+        self._threads: int = settings["threads"]
         if settings.get("numa"):
             api.llama_numa_init(NUMA[settings["numa"]])
         self._path = path
@@ -141,15 +136,15 @@ class Bench:
         _say(f"{step}: {word} runs are over")  # before what takes time and is not timed
         api.llama_free(context)
         pool.free()
-        return {**self._row(params), **test, **_samples(samples_ns, n_prompt + n_gen), "threadpool": pool.kind}
+        samples_ts = [(n_prompt + n_gen) * 1e9 / duration for duration in samples_ns]
+        samples = {"samples_ns": samples_ns, "samples_ts": samples_ts}
+        return {**self._row(params), **test, **samples, "threadpool": pool.kind}
 
     def _prompt(self, context: Native, count: int, n_batch: int) -> Callable[[], None]:
         """Prepare a prompt of random tokens; the returned function decodes it."""
         batches = []
         for begin in range(0, count, n_batch):
-            tokens = self._random_tokens(min(n_batch, count - begin))
-            if begin == 0 and api.llama_vocab_get_add_bos(self._vocab):
-                tokens[0] = api.llama_vocab_bos(self._vocab)
+            tokens = self._random_tokens(min(n_batch, count - begin), opening=begin == 0)
             batches.append((tokens, api.llama_batch_get_one(tokens, len(tokens))))
         decode, synchronize = api.llama_decode, api.llama_synchronize
 
@@ -163,9 +158,7 @@ class Bench:
 
     def _generation(self, context: Native, count: int, _n_batch: int) -> Callable[[], None]:
         """Prepare a generation of random tokens, decoded one at a time by the returned function."""
-        tokens = list(self._random_tokens(count))
-        if api.llama_vocab_get_add_bos(self._vocab):
-            tokens[0] = api.llama_vocab_bos(self._vocab)
+        tokens = list(self._random_tokens(count, opening=True))
         current = (api.llama_token * 1)()
         batch = api.llama_batch_get_one(current, 1)
         decode, synchronize = api.llama_decode, api.llama_synchronize
@@ -192,8 +185,11 @@ class Bench:
         api.llama_state_seq_get_data(context, state, len(state), 0)
         self._depth_state = (n_depth, state)
 
-    def _random_tokens(self, count: int) -> Native:
-        return (api.llama_token * count)(*(self._random.randrange(self._tokens) for _ in range(count)))
+    def _random_tokens(self, count: int, *, opening: bool) -> Native:
+        tokens = (api.llama_token * count)(*(self._random.randrange(self._tokens) for _ in range(count)))
+        if opening and api.llama_vocab_get_add_bos(self._vocab):
+            tokens[0] = api.llama_vocab_bos(self._vocab)
+        return tokens
 
     def _model_params(self) -> Native:
         params = api.llama_model_default_params()
@@ -202,7 +198,7 @@ class Bench:
             if given.get(name) is not None:
                 setattr(params, name, given[name])
         if given.get("split_mode") is not None:
-            params.split_mode = SWITCHES[given["split_mode"]]
+            params.split_mode = SPLIT_MODES[given["split_mode"]]
         if given.get("repack") is not None:
             params.use_extra_bufts = given["repack"]
         if given.get("mmap") is not None and hasattr(params, "load_mode"):
@@ -272,7 +268,7 @@ class ThreadPool:
         )
 
     def __init__(self, threads: int, poll: int | None) -> None:
-        self._calls = self._look_up()
+        self._calls = self.calls()
         self._pool = None
         self.kind = "none"
         if self._calls is not None:
@@ -293,13 +289,9 @@ class ThreadPool:
         if self._pool and self._calls is not None:
             self._calls["ggml_threadpool_free"](self._pool)
 
-    @classmethod
-    def available(cls) -> bool:
-        """Say whether this build lets a pool be attached."""
-        return cls._look_up() is not None
-
     @staticmethod
-    def _look_up() -> dict[str, Any] | None:
+    def calls() -> dict[str, Native] | None:
+        """Look up what it takes; None where this build does not let a pool be attached."""
         pointer = ctypes.c_void_p
         wanted = {
             "ggml_threadpool_params_init": (None, [pointer, ctypes.c_int]),
@@ -307,25 +299,14 @@ class ThreadPool:
             "ggml_threadpool_free": (None, [pointer]),
             "llama_attach_threadpool": (None, [pointer, pointer, pointer]),
         }
-        calls = {}
+        found = {}
         for name, (result, arguments) in wanted.items():
             function = _native(name)
             if function is None:
                 return None
             function.restype, function.argtypes = result, arguments
-            calls[name] = function
-        return calls
-
-
-def physical_cores() -> int:
-    """Count cores as llama-bench's default does, sets of sibling threads, but only those that this process may use."""
-    found = set()
-    allowed = os.sched_getaffinity(0)
-    for number in allowed:
-        with suppress(OSError):
-            file = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings")
-            found.add(file.read_text(encoding="ascii"))
-    return len(found) or len(allowed)
+            found[name] = function
+        return found
 
 
 def ggml_type(name: str) -> int:
@@ -334,10 +315,6 @@ def ggml_type(name: str) -> int:
     if not isinstance(number, int):
         sys.exit(f"error: this llama-cpp-python knows no cache type {name}")
     return number
-
-
-def _samples(samples_ns: list[int], tokens: int) -> dict[str, list[int] | list[float]]:
-    return {"samples_ns": samples_ns, "samples_ts": [tokens * 1e9 / duration for duration in samples_ns]}
 
 
 def _say(step: str) -> None:
@@ -351,19 +328,12 @@ def _log(level: int, text: bytes, _data: Native) -> None:
 
 
 def _native(name: str) -> Native:
-    """Find a function in the native libraries that llama_cpp has loaded, or None."""
-    for path in _loaded_libraries():
+    """Find a function in the native libraries that llama_cpp has loaded already, or None."""
+    loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()}
+    for path in sorted(path for path in loaded if "/libggml" in path or "/libllama" in path):
         with suppress(AttributeError, OSError):
             return getattr(ctypes.CDLL(path), name)
     return None
-
-
-def _loaded_libraries() -> list[str]:
-    """List llama.cpp's libraries in this process; they are loaded, so that opening one only finds it."""
-    with suppress(OSError):
-        words = (line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines())
-        return sorted({word for word in words if "/libggml" in word or "/libllama" in word})
-    return []
 
 
 def _text(name: str) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from pytest_thor.cell import Cell, EngineTraits, Setting
 from pytest_thor.engines.base import ProgressCallback
+from pytest_thor.engines.cores import default_threads
 from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
 from pytest_thor.engines.llama_program import LlamaProgram, find_llama
 from pytest_thor.engines.llama_server_options import SETTING_OPTIONS, read_server_help, server_arguments
@@ -88,7 +89,7 @@ class LlamaPerplexity:
         help_text = self._program.help_text
         [cell] = cells
         given = LlamaPerplexitySettings.model_validate(dict(cell.backend.settings))
-        settings = given.model_dump(exclude_none=True, exclude={"extra_args"})
+        settings = {**default_threads(), **given.model_dump(exclude_none=True, exclude={"extra_args"})}
         workload = dict(cell.workload.parameters)
         ctx_size = cell.workload.count("ctx_size")
         # A chunk at a time, whether alone or beside a reference: then both calculate alike.

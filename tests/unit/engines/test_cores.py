@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_thor.engines.cores import allowed_cores, default_threads
+from pytest_thor.engines.cores import cores, default_threads
 
 
-def cpus(root: Path, siblings: dict[int, str]) -> Path:
+def machine(root: Path, siblings: dict[int, str]) -> Path:
     for number, mask in siblings.items():
         folder = root / f"cpu{number}" / "topology"
         folder.mkdir(parents=True)
@@ -18,28 +18,24 @@ def cpus(root: Path, siblings: dict[int, str]) -> Path:
     return root
 
 
-@pytest.mark.parametrize(
-    ("allowed", "cores"),
-    [({0, 1, 2, 3}, None), ({0, 1}, 2), ({0, 2}, 1), ({1}, 1), ({0, 1, 2}, 2)],
-)
+@pytest.mark.parametrize(("allowed", "count"), [({0, 1, 2, 3}, 2), ({0, 1}, 2), ({0, 2}, 1), ({1}, 1), ({0, 1, 2}, 2)])
 def test_cpus_that_share_a_core_count_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: set[int], cores: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: set[int], count: int
 ) -> None:
-    there = cpus(tmp_path, {0: "5", 2: "5", 1: "a", 3: "a"})
+    there = machine(tmp_path, {0: "5", 2: "5", 1: "a", 3: "a"})
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: allowed)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
 
-    assert allowed_cores(there) == cores
+    assert cores(there) == count
 
 
 def test_where_the_kernel_tells_no_siblings_each_cpu_is_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3})
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
 
-    assert allowed_cores(tmp_path) == 2
+    assert cores(tmp_path) == 2
 
 
-def test_an_engine_that_may_use_the_whole_machine_keeps_its_own_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: len(os.sched_getaffinity(0)))
+@pytest.mark.parametrize("spare", [0, 1])
+def test_only_an_engine_that_may_not_use_the_whole_machine_is_told(monkeypatch: pytest.MonkeyPatch, spare: int) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: len(os.sched_getaffinity(0)) + spare)
 
-    assert default_threads() == {}
+    assert default_threads() == ({"threads": cores()} if spare else {})

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
 from pytest_thor.engines import perplexity_launch
+from pytest_thor.engines.cores import cores
 from pytest_thor.engines.kept_logits import KEPT_S, read_head
 from pytest_thor.engines.llama_perplexity import LlamaPerplexity, LlamaPerplexitySettings
 from pytest_thor.engines.reference_model import ReferenceModel
@@ -112,6 +113,16 @@ def test_without_a_reference_there_is_a_perplexity(stub: StubPerplexity) -> None
     ]
     assert stub.steps[0] == "perplexity: 0 of 4 chunks"
     assert stub.steps[-1] == "perplexity: 4 of 4 chunks"
+
+
+def test_where_it_may_not_use_every_core_it_is_told_how_many(
+    stub: StubPerplexity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: len(os.sched_getaffinity(0)) + 1)
+    stub.launch(stub.cell())
+    stub.launch(stub.cell(settings={"threads": 1}))
+    threads = [arguments[arguments.index("-t") + 1] for arguments in stub.runs()]
+    assert threads == [str(cores()), "1"]
 
 
 def test_all_of_a_text_is_as_many_chunks_as_it_has(stub: StubPerplexity) -> None:
