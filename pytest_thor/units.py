@@ -13,6 +13,8 @@ _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|min|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+_LAST_DECIMAL = {"nat": 6}
+"""How many decimals a unit's source prints; more would be digits that nobody measured."""
 
 
 def parse_duration(text: str | float) -> float:
@@ -58,7 +60,13 @@ def format_significant(value: float, digits: int = 4) -> str:
 
 def format_quantity(value: float, unit: str) -> str:
     """Return a value with its unit as people read it; bytes become KiB, MiB, GiB."""
-    return format_bytes(value) if unit == "B" else f"{format_significant(value)} {unit}"
+    if unit == "B":
+        return format_bytes(value)
+    text = format_significant(value)
+    last = _LAST_DECIMAL.get(unit)
+    if last is not None and len(text.partition(".")[2]) > last:
+        text = f"{value:.{last}f}"
+    return f"{text} {unit}"
 
 
 def format_rate(value: float) -> str:

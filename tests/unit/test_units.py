@@ -43,6 +43,19 @@ def test_four_digits_are_shown_and_never_an_exponent(value: float, text: str) ->
 
 
 @pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (40.07, "tok/s", "40.07 tok/s"),
+        (0.001453, "nat", "0.001453 nat"),
+        (0.000021, "nat", "0.000021 nat"),
+        (0, "nat", "0 nat"),
+    ],
+)
+def test_a_quantity_has_no_more_decimals_than_its_source_prints(value: float, unit: str, text: str) -> None:
+    assert units.format_quantity(value, unit) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0 B"), (512, "512 B"), (1024, "1.00 KiB"), (5.02e9, "4.68 GiB"), (2**60, "1048576.00 TiB")],
 )

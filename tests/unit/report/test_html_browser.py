@@ -404,6 +404,7 @@ def test_the_page_writes_quantities_as_every_other_output_does(blank: Page, valu
     shown = blank.run(f"""(() => {{ {script}
         return {json.dumps(values)}.map((value) => [
             units.significant(value), units.bytes(value), units.percent(value, true), units.duration(Math.abs(value)),
+            units.quantity(value, "nat"),
         ]);
     }})()""")
 
@@ -413,6 +414,7 @@ def test_the_page_writes_quantities_as_every_other_output_does(blank: Page, valu
             units.format_bytes(value),
             units.format_percent(value, signed=True),
             units.format_duration(abs(value)),
+            units.format_quantity(value, "nat"),
         ]
         for value in values
     ]

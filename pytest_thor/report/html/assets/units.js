@@ -1,6 +1,7 @@
 // Quantities as people read them: what pytest_thor/units.py does, to the letter (a test holds the two together).
 const units = (() => {
   const BINARY = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const LAST_DECIMAL = { nat: 6 };
 
   // Rounds a tie to the even digit, as Python does; toFixed goes up.
   function fixed(value, decimals) {
@@ -29,7 +30,13 @@ const units = (() => {
     return power === 0 ? `${fixed(value, 0)} B` : `${fixed(value / 1024 ** power, 2)} ${BINARY[power]}`;
   }
 
-  const quantity = (value, unit) => (unit === "B" ? bytes(value) : `${significant(value)} ${unit}`);
+  function quantity(value, unit) {
+    if (unit === "B") return bytes(value);
+    const text = significant(value);
+    const last = LAST_DECIMAL[unit];
+    const tooFine = last !== undefined && (text.split(".")[1] ?? "").length > last;
+    return `${tooFine ? fixed(value, last) : text} ${unit}`;
+  }
 
   function percent(fraction, signed = false) {
     const value = fraction * 100;
