@@ -61,7 +61,7 @@ class Distribution:
         try:
             self._free = [seat_on(part) for part in wanted or ([None] if here else [])]
         except DeviceError as error:
-            raise pytest.UsageError(f"--thor-device {error}") from error
+            raise pytest.UsageError(f"--thor-device {error}" if wanted else str(error)) from error
         if len(here) < len(specs):
             # pytest-xdist takes a path that is an argument of its own for one that it has to bring to the other side.
             params = config.invocation_params

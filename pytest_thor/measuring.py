@@ -20,7 +20,7 @@ from pytest_thor.errors import BaselineError, DeviceError, PublishedError, Repor
 from pytest_thor.files import atomic_write_text, shown
 from pytest_thor.finishing import finish_undisturbed
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
-from pytest_thor.host.device import identify
+from pytest_thor.host.device import check_gpus, identify
 from pytest_thor.host.part import Part, parse_part, pin
 from pytest_thor.options import Options
 from pytest_thor.progress import Status
@@ -281,7 +281,7 @@ def _bound_to(config: pytest.Config, chosen: Options) -> Part | None:
     Every engine that it starts inherits this. A controller measures nothing, and its workers are told theirs.
 
     Raises:
-        pytest.UsageError: the part is not on this machine.
+        pytest.UsageError: the part is not on this machine, or this machine cannot be measured on.
     """
     if config.pluginmanager.has_plugin("thor-distribution"):
         return None
@@ -290,11 +290,13 @@ def _bound_to(config: pytest.Config, chosen: Options) -> Part | None:
         part = parse_part(text) if text else None
     else:
         part = next(iter(chosen.devices), None)
+    try:
+        device = identify(part=part)
+        if not hasattr(config, "workerinput"):  # of whose devices the controller made sure
+            check_gpus(device)
+    except DeviceError as error:
+        raise pytest.UsageError(f"--thor-device {error}" if part else str(error)) from error
     if part is not None:
-        try:
-            identify(part=part)
-        except DeviceError as error:
-            raise pytest.UsageError(f"--thor-device {error}") from error
         config.add_cleanup(pin(part))
     return part
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_thor.errors import DeviceError
-from pytest_thor.host.device import identify
+from pytest_thor.host.device import check_gpus, identify
 from pytest_thor.host.lock import claim_of
 from pytest_thor.host.part import Part, parse_part
 
@@ -38,9 +38,10 @@ def seat_on(part: Part | None) -> Seat:
     """Return the seat on this machine, or on a part of it.
 
     Raises:
-        DeviceError: the part is not there.
+        DeviceError: the part is not there, or cannot be measured on.
     """
     device = identify(part=part)
+    check_gpus(device)
     key = json.dumps([_machine(), claim_of(device).parts])
     return Seat(slug=device.slug, key=key, part=part.written if part else "")
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_thor.errors import DeviceError
 from pytest_thor.host.cpu import policies
 from pytest_thor.host.nvml import Library, close_library, open_library
-from pytest_thor.host.part import Part, check_part, ranges
+from pytest_thor.host.part import NO_MIG, Part, check_part, ranges, visible_gpus
 from pytest_thor.host.power_mode import clocks, power_mode
 from pytest_thor.host.sensor_file import text_of
 
@@ -35,7 +36,8 @@ _BOILERPLATE = re.compile(r"nvidia|developer kit|\(r\)|\(tm\)|processor|cpu @.*|
 class Gpu:
     """One NVIDIA GPU; memory in bytes, None where NVML does not tell (unified memory); the power limit in W.
 
-    ``index`` is that of ``nvidia-smi``; ``uuid`` is the same also where a container sees others or fewer.
+    ``index`` is that of ``nvidia-smi``; ``uuid`` is the same also where a container sees others or fewer. ``divided``
+    says that it is in MIG mode, where CUDA sees a part of it only.
     """
 
     name: str
@@ -43,13 +45,15 @@ class Gpu:
     power_limit_w: float | None = None
     index: int = 0
     uuid: str | None = None
+    divided: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """The machine that measures, or the part of it; ``slug`` names its folder in the baseline store.
 
-    ``part`` is None for all of it, as far as this process may use it; ``gpus`` and ``logical_cpus`` are the part's.
+    ``part`` is None for all of it, as far as this process may use it: without the GPUs that ``$CUDA_VISIBLE_DEVICES``
+    keeps from it. ``gpus`` and ``logical_cpus`` are the part's.
     ``clocks`` says between which clocks it may move, ``container`` which kind this runs in (``none``), ``virtual``
     whether a hypervisor lies below.
     """
@@ -84,6 +88,8 @@ def identify(root: Path = HERE, *, part: Part | None = None) -> Device:
     """
     live = root == HERE
     gpus, driver, cuda = _nvml() if live else (_recorded_gpus(root), _recorded_driver(root), None)
+    if live:
+        gpus = _usable(gpus, part)
     board = text_of(root / "proc/device-tree/model") or ""
     cpu = _cpu_model(root)
     logical = _available_cpus(None if live else root)
@@ -92,8 +98,6 @@ def identify(root: Path = HERE, *, part: Part | None = None) -> Device:
     count = f"-{len(gpus)}x" if len(gpus) > 1 else ""
     slug = _slug(name) + (count if gpus and not board else "" if board else f"-{logical}c")
     if part is not None:
-        check_part(part, [gpu.uuid for gpu in gpus])
-        gpus = tuple(gpus[index] for index in part.gpus)
         logical = len(part.cpus) or logical
         name = board or (gpus[0].name if gpus else cpu)
         slug = part.name or "-".join([_slug(name), *_part_words(part)])
@@ -119,6 +123,36 @@ def identify(root: Path = HERE, *, part: Part | None = None) -> Device:
         virtual=_is_virtual(root),
         part=part,
     )
+
+
+def check_gpus(device: Device) -> None:
+    """Make sure that the GPUs of a device are those that CUDA will use, whole.
+
+    Raises:
+        DeviceError: they are not, or nobody can tell.
+    """
+    if device.part is None:
+        visible_gpus([gpu.uuid for gpu in device.gpus], alike=_are_alike(device.gpus))
+    divided = [gpu.index for gpu in device.gpus if gpu.divided]
+    if divided:
+        raise DeviceError(f"gpu:{','.join(map(str, divided))} is divided: {NO_MIG}")
+
+
+def _are_alike(gpus: Sequence[Gpu]) -> bool:
+    return len({gpu.name for gpu in gpus}) < 2
+
+
+def _usable(gpus: tuple[Gpu, ...], part: Part | None) -> tuple[Gpu, ...]:
+    """Return the GPUs that CUDA will use, of this machine or of a part of it."""
+    uuids, alike = [gpu.uuid for gpu in gpus], _are_alike(gpus)
+    chosen: Sequence[int] = range(len(gpus))
+    if part is not None:
+        check_part(part, uuids, alike=alike)
+        chosen = part.gpus
+    else:
+        with suppress(DeviceError):  # which check_gpus raises again
+            chosen = sorted(visible_gpus(uuids, alike=alike))
+    return tuple(gpus[index] for index in chosen)
 
 
 def _part_words(part: Part) -> Iterator[str]:
@@ -233,14 +267,24 @@ def _gpus(library: Library) -> Iterator[Gpu]:
     for index in range(library.nvmlDeviceGetCount()):
         handle = library.nvmlDeviceGetHandleByIndex(index)
         memory_bytes = power_limit_w = uuid = None
+        divided = False
         with suppress(library.NVMLError):  # NotSupported where memory is unified
             memory_bytes = int(library.nvmlDeviceGetMemoryInfo(handle).total)
         with suppress(library.NVMLError):
             power_limit_w = library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3
         with suppress(library.NVMLError):
             uuid = _text(library.nvmlDeviceGetUUID(handle))
+        with suppress(library.NVMLError):  # NotSupported on a GPU that cannot be divided
+            divided = library.nvmlDeviceGetMigMode(handle)[0] == 1
         name = _text(library.nvmlDeviceGetName(handle))
-        yield Gpu(name=name, memory_bytes=memory_bytes, power_limit_w=power_limit_w, index=index, uuid=uuid)
+        yield Gpu(
+            name=name,
+            memory_bytes=memory_bytes,
+            power_limit_w=power_limit_w,
+            index=index,
+            uuid=uuid,
+            divided=divided,
+        )
 
 
 def _cuda_version(library: Library) -> str | None:

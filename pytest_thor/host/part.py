@@ -1,7 +1,7 @@
 """A part of a machine that is a device of its own: GPUs by index, CPUs by number, with a name or without.
 
 Written as ``gpu:0``, ``gpu:0,1`` (two GPUs that work together), ``cpus:0-3,8``, ``gpu:1+cpus:8-15``, each with
-``NAME=`` before it where it shall have one.
+``NAME=`` before it where it shall have one. A GPU's index is that of ``nvidia-smi``; CUDA may count otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 _ORDER = "CUDA_DEVICE_ORDER"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+NO_MIG = (
+    "MIG instances are no devices here: those of different size would pass for one another; measure a whole GPU, "
+    "without MIG (sudo nvidia-smi -i INDEX -mig 0)"
+)
 _EXPECTED = "expected gpu:INDEX or cpus:FIRST-LAST, such as gpu:0, cpus:0-3,8 or left=gpu:1+cpus:8-15"
 
 
@@ -55,6 +59,8 @@ def parse_part(text: str) -> Part:
     found: dict[str, tuple[int, ...]] = {}
     for piece in rest.split("+"):
         kind, colon, listed = piece.strip().partition(":")
+        if kind == "gpu" and (refusal := _no_index(listed)):
+            raise ValueError(refusal)
         numbers = _numbers(listed)
         if kind not in ("gpu", "cpus") or not colon or not numbers or kind in found:
             raise ValueError(_EXPECTED)
@@ -73,10 +79,10 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def check_part(part: Part, gpu_uuids: Sequence[str | None]) -> None:
+def check_part(part: Part, gpu_uuids: Sequence[str | None], *, alike: bool = True, root: Path = Path("/")) -> None:
     """Make sure that a part is on this machine and that this process may use it.
 
-    ``gpu_uuids`` are those of all GPUs here, in the order of their indices.
+    ``gpu_uuids`` are those of all GPUs here, in the order of their indices; ``alike`` says that all are of one model.
 
     Raises:
         DeviceError: it is not.
@@ -85,15 +91,55 @@ def check_part(part: Part, gpu_uuids: Sequence[str | None]) -> None:
     beyond = sorted(set(part.cpus) - allowed)
     if beyond:
         raise DeviceError(
-            f"{part.written}: this process may not run on CPU {ranges(beyond)}; it may on {ranges(sorted(allowed))}"
+            f"{part.written}: {_why_not(beyond, root)}; this process may run on {ranges(sorted(allowed))}"
         )
-    for index in part.gpus:
-        if index >= len(gpu_uuids):
-            there = f"gpu:0 to gpu:{len(gpu_uuids) - 1}" if gpu_uuids else "no NVIDIA GPU that its driver tells of"
-            raise DeviceError(f"{part.written}: there is no GPU {index}; this machine has {there}")
-        visible = os.environ.get(VISIBLE)
-        if visible is not None and not _is_among(index, gpu_uuids[index], visible):
-            raise DeviceError(f"{part.written}: {VISIBLE}={visible} keeps GPU {index} from this process")
+    if not part.gpus:
+        return
+    absent = [index for index in part.gpus if index >= len(gpu_uuids)]
+    if absent:
+        last = len(gpu_uuids) - 1
+        there = (
+            f"gpu:0 to gpu:{last}" if last > 0 else "gpu:0" if gpu_uuids else "no NVIDIA GPU that its driver tells of"
+        )
+        raise DeviceError(f"{part.written}: there is no GPU {absent[0]}; this machine has {there}")
+    visible = visible_gpus(gpu_uuids, alike=alike)
+    hidden = [index for index in part.gpus if index not in visible]
+    if hidden:
+        raise DeviceError(
+            f"{part.written}: {VISIBLE}={os.environ.get(VISIBLE)} keeps GPU {hidden[0]} from this process"
+        )
+
+
+def visible_gpus(gpu_uuids: Sequence[str | None], *, alike: bool = True) -> tuple[int, ...]:
+    """Return the indices of the GPUs that ``$CUDA_VISIBLE_DEVICES`` leaves to this process, all where it is not set.
+
+    As CUDA reads it: GPUs by number or by the beginning of a UUID, up to the first word that is neither. A number is
+    ``nvidia-smi``'s only with ``CUDA_DEVICE_ORDER=PCI_BUS_ID``, or where all GPUs are ``alike``: else CUDA counts the
+    fastest first.
+
+    Raises:
+        DeviceError: it names a MIG instance, or a number that may be either of two different GPUs.
+    """
+    visible = os.environ.get(VISIBLE)
+    if visible is None:
+        return tuple(range(len(gpu_uuids)))
+    found: list[int] = []
+    for word in map(str.strip, visible.split(",")):
+        if word.startswith("MIG-"):
+            raise DeviceError(f"{VISIBLE}={visible}: {NO_MIG}")
+        if word.isascii() and word.isdecimal():
+            if not alike and os.environ.get(_ORDER) != "PCI_BUS_ID":
+                raise DeviceError(
+                    f"{VISIBLE}={visible}: the GPUs here differ, and CUDA counts the fastest first, nvidia-smi by the "
+                    f"bus; set {_ORDER}=PCI_BUS_ID too, or use --thor-device gpu:INDEX in its place"
+                )
+            named = [int(word)] if int(word) < len(gpu_uuids) else []
+        else:
+            named = [index for index, uuid in enumerate(gpu_uuids) if word and uuid and uuid.startswith(word)]
+        if len(named) != 1:
+            break
+        found += named
+    return tuple(dict.fromkeys(found))
 
 
 def pin(part: Part) -> Callable[[], None]:
@@ -161,6 +207,21 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _is_among(index: int, uuid: str | None, visible: str) -> bool:
-    named = [word.strip() for word in visible.split(",")]
-    return str(index) in named or any(word and uuid is not None and uuid.startswith(word) for word in named)
+def _no_index(listed: str) -> str | None:
+    """Return what is wrong with a GPU that is named otherwise than by its index, None where it is not."""
+    first = listed.strip()
+    if first.startswith("MIG-") or re.fullmatch(r"\d+:\d+(:\d+)?", first):
+        return NO_MIG
+    if first.startswith("GPU-"):
+        return "a GPU is named by its index, such as gpu:0; nvidia-smi -L lists the index of each UUID"
+    return None
+
+
+def _why_not(cpus: Sequence[int], root: Path) -> str:
+    """Say why a process may not run on CPUs: they are not there, are switched off, or are kept from it."""
+    for state, told in (("present", "there is no"), ("online", "it is offline:")):
+        known = set(_numbers(text_of(root / "sys/devices/system/cpu" / state) or ""))
+        missing = [cpu for cpu in cpus if known and cpu not in known]
+        if missing:
+            return f"{told} CPU {ranges(missing)}"
+    return f"this process is kept from CPU {ranges(cpus)} (by taskset, a container's cpuset, or the like)"

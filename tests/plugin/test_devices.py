@@ -307,7 +307,7 @@ def test_n_auto_without_a_matrix_is_pytest_xdists(pytester: pytest.Pytester, mon
         (["--thor-device", "gpu0"], "--thor-device gpu0: expected gpu:INDEX or cpus:FIRST-LAST"),
         (["--thor-device", "cpus:3-1"], "--thor-device cpus:3-1: expected gpu:INDEX"),
         (["--thor-device", "../x=cpus:0"], "'../x' is no name for a device"),
-        (["--thor-device", "cpus:9999"], "cpus:9999: this process may not run on CPU 9999; it may on "),
+        (["--thor-device", "cpus:9999"], "cpus:9999: there is no CPU 9999; this process may run on "),
         (["--thor-device", "gpu:77"], "gpu:77: there is no GPU 77; this machine has "),
         (
             ["--thor-device", "cpus:0-3", "--thor-device", "cpus:2-5"],

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_thor.errors import DeviceError
-from pytest_thor.host.device import identify
+from pytest_thor.host.device import check_gpus, identify
+from pytest_thor.host.lock import claim_of
 from pytest_thor.host.part import Part
 from pytest_thor.host.power_mode import power_mode
 from tests.unit.host.trees import plant, write
@@ -165,6 +166,9 @@ class TwoCards:
     def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:  # noqa: N802
         return (700_000, 72_000)[handle]
 
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:  # noqa: ARG002, N802
+        raise self.NVMLError("Not Supported")
+
     def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
         return "580.1"
 
@@ -220,3 +224,77 @@ def test_a_name_is_the_devices_folder() -> None:
 def test_a_part_that_is_not_there_is_refused() -> None:
     with pytest.raises(DeviceError, match=r"gpu:2: there is no GPU 2; this machine has gpu:0 to gpu:1"):
         identify(part=Part(gpus=(2,)))
+
+
+class Divided(TwoCards):
+    """The same with the first GPU in MIG mode: now, and from the next reset on."""
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:  # noqa: N802
+        return [1, 1] if handle == 0 else [0, 1]
+
+
+def test_a_divided_gpu_is_no_device_and_the_one_beside_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_thor.host.device.open_library", Divided)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    told = r"^gpu:0 is divided: MIG instances are no devices here"
+
+    with pytest.raises(DeviceError, match=told):
+        check_gpus(identify())
+    with pytest.raises(DeviceError, match=told):
+        check_gpus(identify(part=Part(gpus=(0,))))
+    check_gpus(identify(part=Part(gpus=(1,))))
+    check_gpus(identify(part=Part(cpus=(CPU,))))
+
+
+@pytest.mark.usefixtures("two_cards")
+@pytest.mark.parametrize(("visible", "slug"), [("1", "l4"), ("GPU-0", "h200"), ("1,0", "h200-2x"), ("", "")])
+def test_gpus_that_cuda_is_kept_from_are_none_of_the_machine(
+    visible: str, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+    device = identify()
+
+    check_gpus(device)
+    assert device.slug == slug or (not slug and device.name == device.cpu)
+    assert [gpu.index for gpu in device.gpus] == {"1": [1], "GPU-0": [0], "1,0": [0, 1], "": []}[visible]
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_two_different_gpus_are_not_told_apart_by_cudas_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+
+    with pytest.raises(DeviceError, match="the GPUs here differ"):
+        check_gpus(identify())
+    with pytest.raises(DeviceError, match="the GPUs here differ"):
+        identify(part=Part(gpus=(1,)))
+
+
+class Integrated(TwoCards):
+    """NVML on a Jetson: one GPU, its name and its UUID, and hardly more."""
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 1
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: ARG002, N802
+        return b"NVIDIA Thor"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: ARG002, N802
+        raise self.NVMLError("Not Supported")
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:  # noqa: ARG002, N802
+        raise self.NVMLError("Not Supported")
+
+
+def test_a_jetson_is_one_device_without_any_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_thor.host.device.open_library", Integrated)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    whole, part = identify(), identify(part=Part(gpus=(0,)))
+
+    check_gpus(whole)
+    assert (claim_of(whole).parts, claim_of(part).parts) == ((), ("gpu-GPU-00",))
+    [gpu] = whole.gpus
+    assert (gpu.name, gpu.memory_bytes, gpu.power_limit_w, gpu.divided) == ("NVIDIA Thor", None, None, False)
+    assert (whole.slug, part.slug) == ("thor", "thor-gpu0")

@@ -21,6 +21,7 @@ from pytest_thor.host.part import (
     pin,
     ranges,
     shared_memory_nodes,
+    visible_gpus,
 )
 from tests.unit.host.trees import write
 
@@ -96,18 +97,97 @@ def test_what_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     check_part(Part(cpus=(ALLOWED[0],), gpus=(1,)), ["GPU-a", "GPU-b"])
 
-    with pytest.raises(DeviceError, match=r"^cpus:9998-9999: this process may not run on CPU 9998-9999; it may on "):
+    with pytest.raises(DeviceError, match=r"^cpus:9998-9999: there is no CPU 9998-9999; this process may run on "):
         check_part(Part(cpus=(9998, 9999)), [])
     with pytest.raises(DeviceError, match=r"^x=gpu:2: there is no GPU 2; this machine has gpu:0 to gpu:1"):
         check_part(Part(gpus=(2,), name="x"), ["GPU-a", None])
     with pytest.raises(DeviceError, match=r"there is no GPU 0; this machine has no NVIDIA GPU"):
         check_part(Part(gpus=(0,)), [])
+    with pytest.raises(DeviceError, match=r"there is no GPU 1; this machine has gpu:0$"):
+        check_part(Part(gpus=(0, 1)), ["GPU-a"])
 
 
 @pytest.mark.parametrize("visible", ["0", "GPU-aa", "GPU-a,GPU-c", "2,0"])
 def test_a_gpu_that_the_environment_leaves_is_taken(visible: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     check_part(Part(gpus=(0,)), ["GPU-aa", "GPU-bb", "GPU-cc"])
+
+
+@pytest.mark.parametrize(
+    ("cpus", "told"),
+    [
+        ((9,), "there is no CPU 9"),
+        ((3, 9), "there is no CPU 9"),
+        ((3,), "it is offline: CPU 3"),
+        ((2, 3), "it is offline: CPU 3"),
+        ((2,), "this process is kept from CPU 2"),
+    ],
+)
+def test_why_a_cpu_is_not_to_be_had_is_said(
+    cpus: tuple[int, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "sys/devices/system/cpu/present", "0-7\n")
+    write(tmp_path, "sys/devices/system/cpu/online", "0-2,4-7\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+    with pytest.raises(DeviceError, match=rf"^cpus:{ranges(cpus)}: {told}.*; this process may run on 0-1$"):
+        check_part(Part(cpus=cpus), [], root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("gpu:GPU-8f6d0d1e-0000", "a GPU is named by its index, such as gpu:0; nvidia-smi -L lists the index"),
+        ("gpu:MIG-8f6d0d1e-0000", "MIG instances are no devices here"),
+        ("left=gpu:0:1+cpus:0", "MIG instances are no devices here"),
+    ],
+)
+def test_what_nvidia_smi_calls_otherwise_is_refused_with_what_to_write(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        parse_part(text)
+
+
+@pytest.mark.parametrize(
+    ("visible", "left"),
+    [
+        (None, (0, 1, 2)),
+        ("", ()),
+        ("2,0", (2, 0)),
+        (" 1 , 1 ", (1,)),
+        ("0,-1,2", (0,)),
+        ("1,7,0", (1,)),
+        ("GPU-b,GPU-a1", (1, 0)),
+        ("GPU-", ()),
+        ("NoDevFiles", ()),
+    ],
+)
+def test_cudas_list_is_read_up_to_the_first_word_that_names_no_gpu(
+    visible: str | None, left: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    assert visible_gpus(["GPU-a1", "GPU-b2", "GPU-c3"]) == left
+
+
+def test_a_number_of_cudas_is_nvidia_smis_only_where_it_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    uuids = ["GPU-a", "GPU-b"]
+
+    assert visible_gpus(uuids, alike=True) == (1,)
+    with pytest.raises(DeviceError, match=r"^CUDA_VISIBLE_DEVICES=1: the GPUs here differ, .* --thor-device gpu:INDEX"):
+        visible_gpus(uuids, alike=False)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert visible_gpus(uuids, alike=False) == (1,)
+
+
+def test_a_mig_instance_that_the_environment_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-3eb87630-93d5-b2b6-b8ff-9b359caf4ee2")
+
+    with pytest.raises(DeviceError, match=r"MIG instances are no devices here.*nvidia-smi -i INDEX -mig 0"):
+        visible_gpus(["GPU-a"])
 
 
 @pytest.mark.parametrize("visible", ["", "1", "GPU-b", ","])
