@@ -33,7 +33,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """
     known = early_config.known_args_namespace
     if known.thor_matrix and not known.file_or_dir:
-        known.file_or_dir = list(map(str, known.thor_matrix))
+        here = early_config.invocation_params.dir / "conftest.py"
+        known.file_or_dir = [*map(str, known.thor_matrix), *([str(here)] if here.is_file() else [])]
     return (yield)
 
 

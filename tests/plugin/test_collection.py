@@ -146,6 +146,15 @@ def test_a_conftest_of_the_usual_tests_is_read_with_them_and_not_with_a_matrix_a
     assert pytester.runpytest().ret == pytest.ExitCode.USAGE_ERROR
 
 
+def test_the_conftest_where_pytest_was_started_is_read_with_a_matrix_from_elsewhere(
+    pytester: pytest.Pytester, matrix: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = shutil.copy(matrix, tmp_path_factory.mktemp("elsewhere") / "two.yaml")
+    pytester.makeconftest("def pytest_report_header():\n    return 'read'\n")
+
+    pytester.runpytest("--thor-matrix", str(elsewhere), "--collect-only").stdout.fnmatch_lines(["read"])
+
+
 def test_several_matrices_run_together(pytester: pytest.Pytester, matrix: Path) -> None:
     other = matrix.with_name("other.yaml")
     other.write_text(MATRIX.replace("name: two", "name: other"), encoding="utf-8")
