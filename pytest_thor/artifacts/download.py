@@ -23,6 +23,7 @@ from pytest_thor.artifacts.gguf_model import SHARD_NAME
 from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 from pytest_thor.files import atomic_write_text
+from pytest_thor.redaction import redacted
 from pytest_thor.units import counted, format_bytes
 
 STAGING = ".thor-download"
@@ -184,7 +185,7 @@ class _Client:
         """Return an error of the client's, or of the HTTP library below it, as one of ours."""
         errors = self._client.errors
         told = str(error).strip().splitlines()
-        reason = told[0] if told else type(error).__name__
+        reason = redacted(told[0]) if told else type(error).__name__  # it may name a signed address
         if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
             return ArtifactMissing(
                 f"{self._hub} {what}: the hub has none, or shows it only to those who log in: {reason}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_thor.errors import ArtifactError
+from pytest_thor.redaction import redacted
 
 _TAIL_LINES = 20
 _LINE_CHARACTERS = 500
@@ -42,7 +43,7 @@ def run_program(
     with _started(command, environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if text := line.rstrip()[:_LINE_CHARACTERS]:
+            if text := redacted(line.rstrip())[:_LINE_CHARACTERS]:
                 tail.append(text)
                 on_line(text)
         return Ended(process.wait(), tuple(tail))

@@ -22,7 +22,7 @@ from pytest_thor.engines.server import Server, ServerOrder, running
 from pytest_thor.engines.service import Context, OnStep, Service, ServiceOrder
 from pytest_thor.engines.serving_engine import ModelFacts, ServingEngine
 from pytest_thor.measurement import EngineBuild
-from pytest_thor.redaction import names_a_secret
+from pytest_thor.redaction import names_a_secret, redacted
 from pytest_thor.serving.asked import Asked
 from pytest_thor.serving.target import Target
 from pytest_thor.serving.vllm_result import ServerCount
@@ -93,7 +93,7 @@ class LlamaServer(ServingEngine):
         found = find_llama(self.traits.name, self._override, read=read_server_help, has=("--port", "--model"))
         # Variables that llama-server reads: each is a setting that the matrix does not show.
         variables = {
-            name: "***" if names_a_secret(name) else value
+            name: "***" if names_a_secret(name) else redacted(value)
             for name, value in sorted(os.environ.items())
             if name.startswith("LLAMA_ARG_")
         }

@@ -10,7 +10,7 @@ Count: TypeAlias = Annotated[int, Field(strict=True, ge=1)]
 Whole: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 Layers: TypeAlias = Annotated[int, Field(strict=True, ge=-1)]
 Switch: TypeAlias = Annotated[bool, Field(strict=True)]
-Word: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/+-]+$")]
+Word: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/+][A-Za-z0-9_.:/+-]*$")]
 Shares: TypeAlias = Annotated[tuple[float, ...], Field(min_length=1)]
 
 

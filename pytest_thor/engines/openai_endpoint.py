@@ -22,6 +22,7 @@ from pytest_thor.engines.serving_engine import ModelFacts, ServingEngine
 from pytest_thor.engines.vllm import prefix_hits
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import EngineBuild
+from pytest_thor.redaction import Secret
 from pytest_thor.serving.load import TokenIds
 from pytest_thor.serving.target import Target
 from pytest_thor.units import format_duration
@@ -108,7 +109,7 @@ def _headers(settings: OpenAiSettings, backend: str) -> dict[str, str]:
         )
     if not (key.isascii() and key.isprintable()):
         raise EngineMissing(f"openai: what {name} holds is no key: it has characters that no HTTP header can carry")
-    return {"Authorization": f"Bearer {key}"}
+    return {"Authorization": Secret(f"Bearer {key}")}
 
 
 def _wait(place: Place, settings: OpenAiSettings, deadline: float, on_step: OnStep) -> None:

@@ -23,7 +23,7 @@ from pytest_thor.redaction import names_a_secret, redacted
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "pytest_thor").rglob("*.py"), *(ROOT / ".ci").glob("*.py"), ROOT / "conftest.py"])
-SECRET = "hf_ThisIsNobodysTokenAtAll"
+SECRET = "correct-horse-battery-staple"
 
 
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:

@@ -167,7 +167,7 @@ def test_an_address_is_taken_apart(url: str, where: tuple[object, ...]) -> None:
         ("http://", "is no address"),
         ("http://name:word@example.org", "no name and password in an address"),
         ("http://example.org/v1?key=x", "an address ends with its path"),
-        ("http://example.org:99999", "Port out of range"),
+        ("http://example.org:99999", "its port is no number up to 65535"),
     ],
 )
 def test_what_is_no_address_is_refused(url: str, words: str) -> None:
