@@ -221,7 +221,7 @@ def test_no_input_of_the_plan_is_run(tmp_path: Path, text: str) -> None:
 
 def test_a_plan_without_a_cell_fails(tmp_path: Path) -> None:
     done, outputs = plan(tmp_path, FILTER="gamma")
-    assert (done.returncode, outputs) == (1, {})
+    assert (done.returncode, outputs) == (pytest.ExitCode.NO_TESTS_COLLECTED, {})
     assert "no cell is left to measure" in done.stderr
 
 
