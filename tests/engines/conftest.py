@@ -9,9 +9,10 @@ from typing import TypeAlias
 import pytest
 
 from pytest_thor.artifacts.synthetic import make_synthetic
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Setting
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
+from tests.cells import SYNTHETIC, build_cell
 
 MakeCell: TypeAlias = Callable[..., Cell]
 
@@ -43,20 +44,14 @@ def tiny_cell() -> MakeCell:
     ) -> Cell:
         """A cell of ``n_prompt=8`` or ``n_gen=4``."""
         parameters = {**tokens, "n_depth": n_depth, "repetitions": repetitions}
-        return Cell(
-            matrix="tiny",
-            matrix_path="tiny.yaml",
-            line=1,
-            model=Model(name="tiny", architecture=None),
-            quant="F16",
-            artifact=ArtifactReference(format="synthetic", location="qwen3-tiny"),
-            backend=Backend(name="cpu", engine="any", settings=tuple(sorted((settings or {}).items())), timeout_s=120),
-            workload=Workload(
-                name="-".join(f"{name}{value}" for name, value in parameters.items()),
-                kind="prefill" if "n_prompt" in tokens else "decode",
-                parameters=tuple(sorted(parameters.items())),
-            ),
-            thresholds=(),
+        return build_cell(
+            "prefill" if "n_prompt" in tokens else "decode",
+            parameters,
+            workload="-".join(f"{name}{value}" for name, value in parameters.items()),
+            artifact=SYNTHETIC,
+            engine="any",
+            settings=settings,
+            timeout_s=120,
         )
 
     return make

@@ -10,13 +10,14 @@ from typing import TypeAlias
 import pytest
 
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Setting
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
 from pytest_thor.engines.llama_server import LlamaServer
 from pytest_thor.engines.serving_engine import ModelFacts
 from pytest_thor.measurement import Launch
 from pytest_thor.serving.load import TokenIds
+from tests.cells import SYNTHETIC, build_cell
 
 pytestmark = pytest.mark.engine
 
@@ -40,20 +41,13 @@ def before(tmp_path: Path) -> Before:
 
 
 def cell(kind: str, engine: str, settings: Mapping[str, Setting], **parameters: Setting) -> Cell:
-    return Cell(
-        matrix="tiny",
-        matrix_path="tiny.yaml",
-        line=1,
-        model=Model(name="tiny", architecture=None),
-        quant="F16",
-        artifact=ArtifactReference(format="synthetic", location="qwen3-tiny"),
-        backend=Backend(name="cpu", engine=engine, settings=tuple(sorted(settings.items())), timeout_s=120),
-        workload=Workload(
-            name=kind,
-            kind="serving" if kind == "serving" else "decode",
-            parameters=tuple(sorted(parameters.items())),
-        ),
-        thresholds=(),
+    return build_cell(
+        "serving" if kind == "serving" else "decode",
+        parameters,
+        artifact=SYNTHETIC,
+        engine=engine,
+        settings=settings,
+        timeout_s=120,
     )
 
 

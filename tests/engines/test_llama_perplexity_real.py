@@ -14,11 +14,12 @@ import pytest
 
 from pytest_thor.artifacts.kept import content_sha256
 from pytest_thor.artifacts.synthetic import make_synthetic
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Setting
 from pytest_thor.engines.kept_logits import read_head
 from pytest_thor.engines.llama_perplexity import LlamaPerplexity
 from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.measurement import Launch
+from tests.cells import SYNTHETIC, build_cell
 
 pytestmark = pytest.mark.engine
 
@@ -53,23 +54,17 @@ def measure(models: dict[str, Path], tmp_path: Path) -> Measure:
             "reference": "F16" if beside else None,
             **parameters,
         }
-        artifact = ArtifactReference(format="synthetic", location="qwen3-tiny")
-        cell = Cell(
-            matrix="tiny",
-            matrix_path=str(tmp_path / "tiny.yaml"),
-            line=1,
-            model=Model(name="tiny", architecture=None),
+        cell = build_cell(
+            "quality",
+            asked,
+            workload="text",
             quant=quant,
-            artifact=artifact,
-            backend=Backend(
-                name="cpu",
-                engine="llama-perplexity",
-                settings=tuple(sorted({"threads": 1, **(settings or {})}.items())),
-                timeout_s=120,
-            ),
-            workload=Workload(name="text", kind="quality", parameters=tuple(sorted(asked.items()))),
-            thresholds=(),
-            reference=artifact if beside else None,
+            artifact=SYNTHETIC,
+            engine="llama-perplexity",
+            settings={"threads": 1, **(settings or {})},
+            timeout_s=120,
+            path=tmp_path / "tiny.yaml",
+            reference=SYNTHETIC if beside else None,
         )
         [(_, launch)] = engine.launch([cell], models[quant], lambda _: None)
         return launch

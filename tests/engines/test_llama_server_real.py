@@ -10,13 +10,14 @@ import psutil
 import pytest
 
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Setting
 from pytest_thor.engines.base import Progress
 from pytest_thor.engines.http_get import Place, get
 from pytest_thor.engines.llama_server import LlamaServer
 from pytest_thor.engines.serving_engine import ModelFacts
 from pytest_thor.measurement import Launch
 from pytest_thor.serving.load import TokenIds
+from tests.cells import SYNTHETIC, build_cell
 
 pytestmark = pytest.mark.engine
 
@@ -41,21 +42,14 @@ def serving_cell() -> ServingCell:
     def make(name: str, settings: Mapping[str, Setting] | None = None, **parameters: Setting) -> Cell:
         asked: dict[str, Setting] = {"input_len": 64, "output_len": 8, "num_prompts": 4, "max_concurrency": 1}
         given: dict[str, Setting] = {"ctx_size": 1024, "parallel": 2, "threads": 2}
-        return Cell(
-            matrix="tiny",
-            matrix_path="tiny.yaml",
-            line=1,
-            model=Model(name="tiny", architecture=None),
-            quant="F16",
-            artifact=ArtifactReference(format="synthetic", location="qwen3-tiny"),
-            backend=Backend(
-                name="cpu",
-                engine="llama-server",
-                settings=tuple(sorted({**given, **(settings or {})}.items())),
-                timeout_s=120,
-            ),
-            workload=Workload(name=name, kind="serving", parameters=tuple(sorted({**asked, **parameters}.items()))),
-            thresholds=(),
+        return build_cell(
+            "serving",
+            {**asked, **parameters},
+            workload=name,
+            artifact=SYNTHETIC,
+            engine="llama-server",
+            settings={**given, **(settings or {})},
+            timeout_s=120,
         )
 
     return make

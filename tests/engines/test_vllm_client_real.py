@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from pytest_thor.artifacts.vocabulary import ordinary_ids
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Setting
 from pytest_thor.engines.llama_server import LlamaServer
 from pytest_thor.engines.serving_engine import ModelFacts
 from pytest_thor.measurement import Launch
 from pytest_thor.serving.load import TokenIds
+from tests.cells import SYNTHETIC, build_cell
 
 pytestmark = [
     pytest.mark.engine,
@@ -34,17 +35,14 @@ def cell(name: str, **parameters: Setting) -> Cell:
         "max_concurrency": 2,
         **parameters,
     }
-    settings = (("ctx_size", 4096), ("parallel", 2), ("threads", 1))
-    return Cell(
-        matrix="tiny",
-        matrix_path="tiny.yaml",
-        line=1,
-        model=Model(name="tiny", architecture=None),
-        quant="F16",
-        artifact=ArtifactReference(format="synthetic", location="qwen3-tiny"),
-        backend=Backend(name="cpu", engine="llama-server", settings=settings, timeout_s=240),
-        workload=Workload(name=name, kind="serving", parameters=tuple(sorted(asked.items()))),
-        thresholds=(),
+    return build_cell(
+        "serving",
+        asked,
+        workload=name,
+        artifact=SYNTHETIC,
+        engine="llama-server",
+        settings={"ctx_size": 4096, "parallel": 2, "threads": 1},
+        timeout_s=240,
     )
 
 

@@ -14,13 +14,14 @@ import pytest
 
 from pytest_thor.artifacts.synthetic_hf import make_synthetic_hf
 from pytest_thor.artifacts.vocabulary import context_length, ordinary_ids
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Setting
 from pytest_thor.engines.base import Progress
 from pytest_thor.engines.serving_engine import ModelFacts
 from pytest_thor.engines.vllm import Vllm
 from pytest_thor.errors import EngineMissing
 from pytest_thor.measurement import Launch
 from pytest_thor.serving.load import TokenIds
+from tests.cells import SYNTHETIC, build_cell
 
 pytestmark = [
     pytest.mark.engine,
@@ -44,16 +45,15 @@ def cell(name: str, *extra_args: str, **parameters: Setting) -> Cell:
         "extra_args": extra_args,
         "max_model_len": 1024,
     }
-    return Cell(
-        matrix="tiny",
-        matrix_path="tiny.yaml",
-        line=1,
-        model=Model(name="tiny", architecture=None),
+    return build_cell(
+        "serving",
+        {**asked, **parameters},
+        workload=name,
         quant="BF16",
-        artifact=ArtifactReference(format="synthetic", location="qwen3-tiny"),
-        backend=Backend(name="cpu", engine="vllm", settings=tuple(sorted(settings.items())), timeout_s=600),
-        workload=Workload(name=name, kind="serving", parameters=tuple(sorted({**asked, **parameters}.items()))),
-        thresholds=(),
+        artifact=SYNTHETIC,
+        engine="vllm",
+        settings=settings,
+        timeout_s=600,
     )
 
 

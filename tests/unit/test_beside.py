@@ -9,24 +9,15 @@ from typing import Any
 import pytest
 
 from pytest_thor.beside import Beside, tokens_timed
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Kind, Model, Workload
+from pytest_thor.cell import Cell, Kind
 from pytest_thor.measurement import EngineBuild, Launch
+from tests.cells import build_cell
 
 LAUNCH = Launch(started_at="", duration_s=1.0, engine=EngineBuild(name="llama-bench", path="/x"))
 
 
 def cell(kind: Kind, **parameters: int) -> Cell:
-    return Cell(
-        matrix="m",
-        matrix_path="/m.yaml",
-        line=1,
-        model=Model(name="tiny", architecture=None),
-        quant="F16",
-        artifact=ArtifactReference(format="gguf", location="tiny.gguf"),
-        backend=Backend(name="b", engine="llama-bench", settings=(), timeout_s=1.0),
-        workload=Workload(name="w", kind=kind, parameters=tuple(parameters.items())),
-        thresholds=(),
-    )
+    return build_cell(kind, parameters)
 
 
 def test_a_launch_is_given_what_the_machine_did_in_its_timed_part() -> None:

@@ -12,10 +12,11 @@ import pytest
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.synthetic_weights import write_weights
 from pytest_thor.bounds import Bounds, advice_on, bounds_of, confirmed_doubt, with_limits
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
+from pytest_thor.cell import Model, Workload
 from pytest_thor.host import measured_roof as measuring
 from pytest_thor.host.device import Device, Gpu
 from pytest_thor.report.document import CellRecord, MetricRecord, VerdictName
+from tests.cells import QWEN3
 
 THOR = Device(
     slug="jetson-agx-thor",
@@ -32,22 +33,11 @@ THOR = Device(
     machine="aarch64",
 )
 BARE = replace(THOR, slug="cpu-2c", name="Some CPU", cpu="Some CPU", gpus=(), logical_cpus=2)
-CELL = Cell(
-    matrix="qwen3",
-    matrix_path="qwen3.yaml",
-    line=1,
-    model=Model(name="qwen3-8b", architecture="qwen3-8b"),
-    quant="Q4_K_M",
-    artifact=ArtifactReference(format="gguf", location="qwen3-8b.gguf"),
-    backend=Backend(name="llama.cpp", engine="llama-bench", settings=(), timeout_s=60),
-    workload=Workload(name="tg128", kind="decode", parameters=(("n_depth", 0), ("n_gen", 128), ("repetitions", 5))),
-    thresholds=(),
-)
 ELSEWHERE = Path("/nonexistent/qwen3-8b.gguf")
 
 
 def thor_bounds() -> Bounds:
-    found = bounds_of(CELL, path=ELSEWHERE, device=THOR, cache=Path("/nonexistent"))
+    found = bounds_of(QWEN3, path=ELSEWHERE, device=THOR, cache=Path("/nonexistent"))
     assert found is not None
     return found
 
@@ -65,7 +55,7 @@ def test_the_limits_of_a_cell_on_a_known_device() -> None:
 def test_a_file_tells_its_cost_where_the_matrix_names_no_architecture(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     write_weights(path, ARCHITECTURES["qwen3-tiny"], "F16", seed=1, on_progress=lambda _step: None)
-    cell = replace(CELL, model=Model(name="mystery", architecture=None))
+    cell = replace(QWEN3, model=Model(name="mystery", architecture=None))
 
     found = bounds_of(cell, path=path, device=THOR, cache=tmp_path)
 
@@ -75,32 +65,32 @@ def test_a_file_tells_its_cost_where_the_matrix_names_no_architecture(tmp_path: 
 
 
 def test_what_is_not_known_has_no_bounds(tmp_path: Path) -> None:
-    mystery = replace(CELL, model=Model(name="mystery", architecture=None))
+    mystery = replace(QWEN3, model=Model(name="mystery", architecture=None))
     card = Gpu(name="NVIDIA Something New", memory_bytes=None)
 
-    assert bounds_of(CELL, path=None, device=THOR, cache=tmp_path) is None
+    assert bounds_of(QWEN3, path=None, device=THOR, cache=tmp_path) is None
     assert bounds_of(mystery, path=ELSEWHERE, device=THOR, cache=tmp_path) is None
-    assert bounds_of(CELL, path=ELSEWHERE, device=replace(BARE, name=card.name, gpus=(card,)), cache=tmp_path) is None
+    assert bounds_of(QWEN3, path=ELSEWHERE, device=replace(BARE, name=card.name, gpus=(card,)), cache=tmp_path) is None
 
 
 def test_no_device_limits_how_well_a_text_is_predicted() -> None:
-    quality = replace(CELL, workload=Workload(name="text", kind="quality", parameters=(("ctx_size", 512),)))
+    quality = replace(QWEN3, workload=Workload(name="text", kind="quality", parameters=(("ctx_size", 512),)))
     assert bounds_of(quality, path=ELSEWHERE, device=THOR, cache=Path("/nonexistent")) is None
 
 
 def test_limits_from_the_table_need_no_confirmation(tmp_path: Path) -> None:
-    bounds, doubt = confirmed_doubt(thor_bounds(), CELL, {"tg_tps": (1000.0,)}, device=THOR, cache=tmp_path)
+    bounds, doubt = confirmed_doubt(thor_bounds(), QWEN3, {"tg_tps": (1000.0,)}, device=THOR, cache=tmp_path)
 
     assert bounds == thor_bounds()
     assert doubt is not None
-    assert confirmed_doubt(None, CELL, {"tg_tps": (1000.0,)}, device=THOR, cache=tmp_path) == (None, None)
+    assert confirmed_doubt(None, QWEN3, {"tg_tps": (1000.0,)}, device=THOR, cache=tmp_path) == (None, None)
 
 
 def test_a_toy_that_a_processors_cache_holds_is_not_worth_a_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "_measure", lambda *_: pytest.fail("measured"))
-    toy = replace(CELL, model=Model(name="toy", architecture="qwen3-tiny"))
+    toy = replace(QWEN3, model=Model(name="toy", architecture="qwen3-tiny"))
 
     assert bounds_of(toy, path=ELSEWHERE, device=BARE, cache=tmp_path) is None
 
@@ -124,9 +114,9 @@ def test_a_measured_limit_is_measured_again_before_a_figure_is_doubted(
 
     monkeypatch.setattr(measuring, "_measure", measure)
     monkeypatch.setattr(measuring, "cache_bytes", lambda _root=None: 32 << 20)
-    bounds = bounds_of(CELL, path=ELSEWHERE, device=BARE, cache=tmp_path)
+    bounds = bounds_of(QWEN3, path=ELSEWHERE, device=BARE, cache=tmp_path)
 
-    again, doubt = confirmed_doubt(bounds, CELL, {"tg_tps": (40.0,)}, device=BARE, cache=tmp_path, alone=alone)
+    again, doubt = confirmed_doubt(bounds, QWEN3, {"tg_tps": (40.0,)}, device=BARE, cache=tmp_path, alone=alone)
 
     assert steps == ["measured", "held", "measured", "free"]
     assert again is not None
@@ -137,9 +127,9 @@ def test_a_measured_limit_is_measured_again_before_a_figure_is_doubted(
 def test_a_believed_figure_costs_no_second_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = iter([300e9])
     monkeypatch.setattr(measuring, "_measure", lambda *_: (next(rates), 1e15))
-    bounds = bounds_of(CELL, path=ELSEWHERE, device=BARE, cache=tmp_path)
+    bounds = bounds_of(QWEN3, path=ELSEWHERE, device=BARE, cache=tmp_path)
 
-    assert confirmed_doubt(bounds, CELL, {"tg_tps": (1.0,)}, device=BARE, cache=tmp_path) == (bounds, None)
+    assert confirmed_doubt(bounds, QWEN3, {"tg_tps": (1.0,)}, device=BARE, cache=tmp_path) == (bounds, None)
 
 
 def metric(value: float | None, efficiency: float | None = None) -> MetricRecord:

@@ -11,22 +11,13 @@ import pytest
 
 from pytest_thor.baseline.history import StoredRun, append
 from pytest_thor.baseline.place import history_path
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Kind, Model, Setting, Workload
+from pytest_thor.cell import Cell, Kind, Model, Setting
 from pytest_thor.expectation import START_S, expected, seconds_of
+from tests.cells import build_cell
 
 
 def cell(kind: Kind, *, model: str = "m", **parameters: Setting) -> Cell:
-    return Cell(
-        matrix="x",
-        matrix_path="/x.yaml",
-        line=1,
-        model=Model(name=model, architecture=None),
-        quant="q",
-        artifact=ArtifactReference(format="gguf", location="x.gguf"),
-        backend=Backend(name="b", engine="llama-bench", settings=(), timeout_s=60),
-        workload=Workload(name=kind, kind=kind, parameters=tuple(sorted(parameters.items()))),
-        thresholds=(),
-    )
+    return build_cell(kind, parameters, workload=kind, model=model)
 
 
 def keep(root: Path, of: Cell, *values: Mapping[str, float], device: str = "thor", day: int = 1) -> None:
@@ -64,7 +55,7 @@ def test_work_is_what_is_asked_over_the_stored_speed(
     tmp_path: Path, of: Cell, values: dict[str, float], work_s: float | None
 ) -> None:
     keep(tmp_path, of, values)
-    device, known = expected([of], {"/x.yaml": tmp_path}, launches=(1, 6))
+    device, known = expected([of], {"m.yaml": tmp_path}, launches=(1, 6))
     assert device == "thor"
     assert known[of].work_s == work_s
     assert known[of].start_s == START_S
@@ -73,24 +64,24 @@ def test_work_is_what_is_asked_over_the_stored_speed(
 def test_filling_a_depth_costs_what_the_same_engine_takes_to_prefill(tmp_path: Path) -> None:
     keep(tmp_path, PREFILL, {"pp_tps": 1000.0})
     keep(tmp_path, DECODE, {"tg_tps": 50.0})
-    _, known = expected([PREFILL, DECODE], {"/x.yaml": tmp_path}, launches=(1, 6))
+    _, known = expected([PREFILL, DECODE], {"m.yaml": tmp_path}, launches=(1, 6))
     assert known[DECODE].work_s == pytest.approx(5 * (2 + 1))
 
 
 def test_the_newest_run_tells_speed_starts_and_load_time(tmp_path: Path) -> None:
     keep(tmp_path, DECODE, {"tg_tps": 1.0}, day=1)
     keep(tmp_path, DECODE, {"tg_tps": 50.0, "load_s": 4.0}, {"tg_tps": 50.0, "load_s": 6.0}, {"tg_tps": 50.0}, day=2)
-    _, known = expected([DECODE], {"/x.yaml": tmp_path}, launches=(1, 6))
+    _, known = expected([DECODE], {"m.yaml": tmp_path}, launches=(1, 6))
     assert (known[DECODE].launches, known[DECODE].start_s) == (3, 5.0)
     assert seconds_of([DECODE], known) == 3 * 10 + 3 * 5
-    _, known = expected([DECODE], {"/x.yaml": tmp_path}, launches=(1, 2))
+    _, known = expected([DECODE], {"m.yaml": tmp_path}, launches=(1, 2))
     assert known[DECODE].launches == 2
 
 
 def test_cells_of_one_engine_start_share_its_cost(tmp_path: Path) -> None:
     keep(tmp_path, PREFILL, {"pp_tps": 1000.0}, {"pp_tps": 1000.0})
     keep(tmp_path, DECODE, {"tg_tps": 50.0})
-    _, known = expected([PREFILL, DECODE], {"/x.yaml": tmp_path}, launches=(1, 6))
+    _, known = expected([PREFILL, DECODE], {"m.yaml": tmp_path}, launches=(1, 6))
     assert seconds_of([PREFILL, DECODE], known) == 2 * 5 + 15 + 2 * START_S
 
 
@@ -98,7 +89,7 @@ def test_a_cell_without_a_past_takes_most_launches_and_a_typical_time(tmp_path: 
     new = cell("decode", model="new", n_gen=1, n_depth=0, repetitions=0)
     keep(tmp_path, DECODE, {"tg_tps": 50.0})
     keep(tmp_path, SERVING, {"request_rps": 0.01})
-    _, known = expected([DECODE, SERVING, new], {"/x.yaml": tmp_path}, launches=(1, 6))
+    _, known = expected([DECODE, SERVING, new], {"m.yaml": tmp_path}, launches=(1, 6))
     assert known[new].work_s is None
     assert seconds_of([new], known) == 6 * (10 + START_S)
 
@@ -106,15 +97,15 @@ def test_a_cell_without_a_past_takes_most_launches_and_a_typical_time(tmp_path: 
 def test_a_quality_cell_is_launched_once(tmp_path: Path) -> None:
     quality = cell("quality", ctx_size=512, chunks=8)
     keep(tmp_path, DECODE, {"tg_tps": 50.0})
-    _, known = expected([DECODE, quality], {"/x.yaml": tmp_path}, launches=(2, 6))
+    _, known = expected([DECODE, quality], {"m.yaml": tmp_path}, launches=(2, 6))
     assert (known[quality].launches, known[quality].work_s) == (1, None)
     keep(tmp_path, quality, {"perplexity": 7.0})
-    _, known = expected([DECODE, quality], {"/x.yaml": tmp_path}, launches=(2, 6))
+    _, known = expected([DECODE, quality], {"m.yaml": tmp_path}, launches=(2, 6))
     assert (known[quality].launches, known[DECODE].launches) == (1, 2)
 
 
 def test_where_nothing_is_stored_nothing_is_expected(tmp_path: Path) -> None:
-    device, known = expected([DECODE], {"/x.yaml": tmp_path / "absent"}, launches=(1, 6))
+    device, known = expected([DECODE], {"m.yaml": tmp_path / "absent"}, launches=(1, 6))
     assert device is None
     assert seconds_of([DECODE], known) is None
 
@@ -123,7 +114,7 @@ def test_the_device_of_which_most_is_stored_is_expected(tmp_path: Path) -> None:
     keep(tmp_path, DECODE, {"tg_tps": 1.0}, device="a desk/of mine")
     keep(tmp_path, DECODE, {"tg_tps": 50.0}, device="thor")
     keep(tmp_path, PREFILL, {"pp_tps": 50.0}, device="thor")
-    device, known = expected([DECODE, PREFILL], {"/x.yaml": tmp_path}, launches=(1, 6))
+    device, known = expected([DECODE, PREFILL], {"m.yaml": tmp_path}, launches=(1, 6))
     assert device == "thor"
     assert known[DECODE].work_s == 5 * (2 + 20)
 
@@ -132,7 +123,7 @@ def test_the_device_of_which_most_is_stored_is_expected(tmp_path: Path) -> None:
 def test_what_cannot_be_read_counts_as_not_stored(tmp_path: Path, content: str) -> None:
     keep(tmp_path, PREFILL, {"pp_tps": 1000.0})
     history_path(tmp_path, "thor", DECODE.fields).write_text(content)
-    _, known = expected([PREFILL, DECODE], {"/x.yaml": tmp_path}, launches=(1, 6))
+    _, known = expected([PREFILL, DECODE], {"m.yaml": tmp_path}, launches=(1, 6))
     assert known[DECODE].work_s is None
     assert known[PREFILL].work_s == 5.0
 
@@ -154,6 +145,6 @@ def test_an_anchor_without_a_history_tells_the_speed_too(tmp_path: Path) -> None
         workload=replace(of.workload, name=words["workload"]),
     )
     store.save_entry(tmp_path, entry)
-    _, known = expected([of], {"/x.yaml": tmp_path}, launches=(1, 6))
+    _, known = expected([of], {"m.yaml": tmp_path}, launches=(1, 6))
     assert known[of].work_s is not None
     assert known[of].launches == 1

@@ -9,9 +9,10 @@ import pytest
 
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.synthetic_weights import write_weights
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Kind, Setting
 from pytest_thor.fitting import fit_of, memory_of
 from pytest_thor.host.device import Device, Gpu
+from tests.cells import build_cell
 
 GIB = 1 << 30
 BOARD = Device(
@@ -39,19 +40,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def cell(engine: str, kind: str = "decode", parameters: dict[str, Setting] | None = None, **settings: Setting) -> Cell:
+def cell(engine: str, kind: Kind = "decode", parameters: dict[str, Setting] | None = None, **settings: Setting) -> Cell:
     asked: dict[str, Setting] = {"n_gen": 128, "n_depth": 0} if parameters is None else parameters
-    return Cell(
-        matrix="m",
-        matrix_path="m.yaml",
-        line=1,
-        model=Model(name="tiny", architecture=None),
-        quant="F16",
-        artifact=ArtifactReference(format="gguf", location="tiny.gguf"),
-        backend=Backend(name="b", engine=engine, settings=tuple(sorted(settings.items())), timeout_s=60),
-        workload=Workload(name="w", kind=kind, parameters=tuple(sorted(asked.items()))),  # type: ignore[arg-type]
-        thresholds=(),
-    )
+    return build_cell(kind, asked, engine=engine, settings=settings)
 
 
 def test_a_board_shares_its_memory_and_a_card_has_its_own() -> None:

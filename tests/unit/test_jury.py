@@ -5,31 +5,20 @@ from __future__ import annotations
 import pytest
 
 from pytest_thor.baseline.fingerprint import Fingerprint
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
 from pytest_thor.jury import Jury
 from pytest_thor.measure import Reference, Trial
 from pytest_thor.measurement import EngineBuild, Launch
 from pytest_thor.verdict import MetricJudgement
+from tests.cells import QWEN3
 
-CELL = Cell(
-    matrix="qwen3",
-    matrix_path="qwen3.yaml",
-    line=1,
-    model=Model(name="qwen3-8b", architecture="qwen3-8b"),
-    quant="Q4_K_M",
-    artifact=ArtifactReference(format="gguf", location="qwen3-8b.gguf"),
-    backend=Backend(name="llama.cpp", engine="llama-bench", settings=(), timeout_s=60),
-    workload=Workload(name="tg128", kind="decode", parameters=(("n_depth", 0), ("n_gen", 128), ("repetitions", 5))),
-    thresholds=(),
-)
 SPEEDS = (40.0, 40.3, 39.8, 40.1, 40.2, 39.9, 40.0, 40.1)
 
 
 def judged(launches: tuple[int, int], taken: int) -> MetricJudgement:
     """Return what a jury says of so many launches at the baseline's own speeds."""
     reference = Reference(launches=tuple({"tg_tps": (speed,)} for speed in SPEEDS))
-    jury = Jury(launches=launches, references={CELL: reference})
-    trial = Trial(cell=CELL, reference=reference, fingerprint=Fingerprint(must_match=(), under_test=()))
+    jury = Jury(launches=launches, references={QWEN3: reference})
+    trial = Trial(cell=QWEN3, reference=reference, fingerprint=Fingerprint(must_match=(), under_test=()))
     for speed in (SPEEDS * 3)[:taken]:
         engine = EngineBuild(name="llama-bench", path="/x")
         trial.launches.append(Launch(started_at="", duration_s=1.0, engine=engine, samples={"tg_tps": (speed,)}))

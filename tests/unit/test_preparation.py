@@ -10,10 +10,11 @@ import pytest
 from pydantic import BaseModel
 
 from pytest_thor.artifacts.obtain import Means
-from pytest_thor.cell import ArtifactReference, Backend, Cell, EngineTraits, Model, Workload
+from pytest_thor.cell import ArtifactReference, Cell, EngineTraits
 from pytest_thor.errors import ArtifactMissing
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.preparation import Prepared, prepare
+from tests.cells import build_cell
 from tests.fakes.hub_server import Hub, serving
 
 COMMIT = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
@@ -23,17 +24,7 @@ TRAITS = EngineTraits(
 
 
 def cell_of(reference: ArtifactReference, quant: str = "F16") -> Cell:
-    return Cell(
-        matrix="any",
-        matrix_path="any.yaml",
-        line=1,
-        model=Model(name="tiny", architecture=None),
-        quant=quant,
-        artifact=reference,
-        backend=Backend(name="any", engine="llama-bench", settings=(), timeout_s=60.0),
-        workload=Workload(name="pp8", kind="prefill", parameters=(("n_prompt", 8),)),
-        thresholds=(),
-    )
+    return build_cell("prefill", {"n_prompt": 8}, quant=quant, artifact=reference)
 
 
 class Device:

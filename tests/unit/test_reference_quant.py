@@ -8,21 +8,20 @@ from pathlib import Path
 import pytest
 
 from pytest_thor.artifacts.synthetic import make_synthetic
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
+from pytest_thor.cell import ArtifactReference
 from pytest_thor.errors import ArtifactError, ArtifactMissing
 from pytest_thor.host.device import identify
 from pytest_thor.reference_quant import cell_of_reference, reference_model
+from tests.cells import build_cell
 
-CELL = Cell(
-    matrix="m",
-    matrix_path="m.yaml",
-    line=1,
-    model=Model(name="tiny", architecture="qwen3-tiny"),
+CELL = build_cell(
+    "quality",
+    {"ctx_size": 512, "reference": "F16"},
+    workload="text",
+    architecture="qwen3-tiny",
     quant="Q4_K_M",
-    artifact=ArtifactReference(format="gguf", location="tiny-Q4_K_M.gguf"),
-    backend=Backend(name="p", engine="llama-perplexity", settings=(), timeout_s=60),
-    workload=Workload(name="text", kind="quality", parameters=(("ctx_size", 512), ("reference", "F16"))),
-    thresholds=(),
+    backend="p",
+    engine="llama-perplexity",
     reference=ArtifactReference(format="gguf", location="tiny-F16.gguf"),
 )
 

@@ -13,26 +13,24 @@ from _pytest.mark.expression import Expression
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
+from pytest_thor.cell import Cell
 from pytest_thor.sharding import Job, deal, github_matrix
+from tests.cells import build_cell
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,6}", fullmatch=True)
 LAUNCHES = (1, 6)
 
 
 def cell(matrix: str, model: str, quant: str, backend: str, workload: str) -> Cell:
-    return Cell(
-        matrix=matrix,
-        matrix_path=f"/{matrix}.yaml",
-        line=1,
-        model=Model(name=model, architecture=None),
+    return build_cell(
+        "decode",
+        {"n_depth": 0, "n_gen": 100, "repetitions": 3},
+        workload=workload,
+        model=model,
         quant=quant,
-        artifact=ArtifactReference(format="gguf", location="x.gguf"),
-        backend=Backend(name=backend, engine="llama-bench", settings=(), timeout_s=60),
-        workload=Workload(
-            name=workload, kind="decode", parameters=(("n_depth", 0), ("n_gen", 100), ("repetitions", 3))
-        ),
-        thresholds=(),
+        backend=backend,
+        matrix=matrix,
+        path=f"/{matrix}.yaml",
     )
 
 

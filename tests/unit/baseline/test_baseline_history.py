@@ -15,25 +15,16 @@ from hypothesis import strategies as st
 
 from pytest_thor.baseline import history
 from pytest_thor.baseline.history import StoredRun, read_run, read_runs, write_run
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
+from pytest_thor.cell import Cell
 from pytest_thor.errors import BaselineError
+from tests.cells import build_cell
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "history-1.jsonl"
 DEVICE = "jetson-agx-thor"
 
 
 def cell(model: str = "qwen3-8b") -> Cell:
-    return Cell(
-        matrix="qwen3",
-        matrix_path="matrices/qwen3.yaml",
-        line=3,
-        model=Model(name=model, architecture=None),
-        quant="Q4_K_M",
-        artifact=ArtifactReference(format="gguf", location="a.gguf"),
-        backend=Backend(name="llama.cpp", engine="llama-bench", settings=(), timeout_s=600),
-        workload=Workload(name="tg128", kind="decode", parameters=()),
-        thresholds=(),
-    )
+    return build_cell(workload="tg128", model=model, quant="Q4_K_M", backend="llama.cpp", matrix="qwen3")
 
 
 def run(day: int, speed: float = 40.0) -> StoredRun:

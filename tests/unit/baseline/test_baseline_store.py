@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from pytest_thor.baseline import store
 from pytest_thor.baseline.entry import BaselineEntry, Move, Replaced, StoredLaunch, read_entry, write_entry
 from pytest_thor.baseline.fingerprint import take
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
+from pytest_thor.cell import Cell
 from pytest_thor.errors import BaselineError
 from pytest_thor.measurement import EngineBuild
 from pytest_thor.verdict import Verdict
+from tests.cells import build_cell
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 DEVICE = "jetson-agx-thor"
@@ -26,20 +27,18 @@ BUILD = EngineBuild(name="llama-bench", path="/opt/bin/llama-bench", version="b7
 
 
 def cell(model: str = "qwen3-8b", matrix: str = "qwen3", workload: str = "tg128") -> Cell:
-    return Cell(
-        matrix=matrix,
-        matrix_path=f"matrices/{matrix}.yaml",
-        line=3,
-        model=Model(name=model, architecture="qwen3-8b"),
+    return build_cell(
+        "decode",
+        {"n_depth": 0, "n_gen": 128, "repetitions": 3},
+        workload=workload,
+        model=model,
+        architecture="qwen3-8b",
         quant="Q4_K_M",
-        artifact=ArtifactReference(format="gguf", location="qwen3-8b-Q4_K_M.gguf"),
-        backend=Backend(
-            name="llama.cpp", engine="llama-bench", settings=(("flash_attn", "on"), ("n_gpu_layers", 99)), timeout_s=600
-        ),
-        workload=Workload(
-            name=workload, kind="decode", parameters=(("n_depth", 0), ("n_gen", 128), ("repetitions", 3))
-        ),
-        thresholds=(),
+        backend="llama.cpp",
+        settings={"flash_attn": "on", "n_gpu_layers": 99},
+        timeout_s=600,
+        matrix=matrix,
+        path=f"matrices/{matrix}.yaml",
     )
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_thor.baseline.fingerprint import Difference, Facts, Fingerprint, conditions, differences, from_json, take
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import Cell, Setting, Workload
 from pytest_thor.measurement import EngineBuild
+from tests.cells import build_cell
 
 MACHINE: Facts = {
     "device": "jetson-agx-thor",
@@ -31,25 +32,16 @@ BUILD = EngineBuild(name="llama-bench", path="/opt/llama-bench", version="b7000"
 
 
 def cell(*, n_gen: int = 128, repetitions: int = 5, threads: Setting = 8) -> Cell:
-    return Cell(
-        matrix="qwen3",
-        matrix_path="matrices/qwen3.yaml",
-        line=3,
-        model=Model(name="qwen3-8b", architecture="qwen3-8b"),
+    return build_cell(
+        "decode",
+        {"n_depth": 0, "n_gen": n_gen, "repetitions": repetitions},
+        workload="tg128",
+        model="qwen3-8b",
+        architecture="qwen3-8b",
         quant="Q4_K_M",
-        artifact=ArtifactReference(format="gguf", location="qwen3-8b-Q4_K_M.gguf"),
-        backend=Backend(
-            name="llama.cpp",
-            engine="llama-bench",
-            settings=(("n_threads", threads), ("tensor_split", (1, 2))),
-            timeout_s=600,
-        ),
-        workload=Workload(
-            name="tg128",
-            kind="decode",
-            parameters=(("n_depth", 0), ("n_gen", n_gen), ("repetitions", repetitions)),
-        ),
-        thresholds=(),
+        backend="llama.cpp",
+        settings={"n_threads": threads, "tensor_split": (1, 2)},
+        matrix="qwen3",
     )
 
 

@@ -12,23 +12,12 @@ import pytest
 
 from pytest_thor.baseline import store
 from pytest_thor.baseline.entry import read_entry
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
 from pytest_thor.errors import BaselineError
+from tests.cells import QWEN3
 
 GOLDEN = (Path(__file__).parents[2] / "golden" / "baseline-1.json").read_text(encoding="utf-8")
 GOLDEN_2 = (Path(__file__).parents[2] / "golden" / "baseline-2.json").read_text(encoding="utf-8")
 DEVICE = "jetson-agx-thor"
-CELL = Cell(
-    matrix="qwen3",
-    matrix_path="matrices/qwen3.yaml",
-    line=3,
-    model=Model(name="qwen3-8b", architecture=None),
-    quant="Q4_K_M",
-    artifact=ArtifactReference(format="gguf", location="a.gguf"),
-    backend=Backend(name="llama.cpp", engine="llama-bench", settings=(), timeout_s=600),
-    workload=Workload(name="tg128", kind="decode", parameters=()),
-    thresholds=(),
-)
 
 
 def edited(edit: Callable[[dict[str, Any]], object]) -> str:
@@ -45,7 +34,7 @@ def edited_2(edit: Callable[[dict[str, Any]], object]) -> str:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = store.path_of(tmp_path, DEVICE, CELL)
+    path = store.path_of(tmp_path, DEVICE, QWEN3)
     path.parent.mkdir(parents=True)
     return path
 
@@ -54,9 +43,9 @@ def refusal(root: Path, path: Path, content: bytes) -> str:
     """Return the message with which loading and saving over this content are refused."""
     path.write_bytes(content)
     with pytest.raises(BaselineError) as refused:
-        store.load(root, DEVICE, CELL)
+        store.load(root, DEVICE, QWEN3)
     with pytest.raises(BaselineError):
-        store.save(root, DEVICE, CELL, read_entry(GOLDEN))
+        store.save(root, DEVICE, QWEN3, read_entry(GOLDEN))
     assert path.read_bytes() == content
     assert list(path.parent.iterdir()) == [path]
     return str(refused.value)
@@ -64,7 +53,7 @@ def refusal(root: Path, path: Path, content: bytes) -> str:
 
 def test_the_sound_file_is_read(tmp_path: Path, path: Path) -> None:
     path.write_text(GOLDEN)
-    assert store.load(tmp_path, DEVICE, CELL) == read_entry(GOLDEN)
+    assert store.load(tmp_path, DEVICE, QWEN3) == read_entry(GOLDEN)
 
 
 @pytest.mark.parametrize(
@@ -139,16 +128,16 @@ def test_a_huge_file_is_not_read(tmp_path: Path, path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(store.MAX_FILE_BYTES + 1)  # sparse: it takes no room
     with pytest.raises(BaselineError, match="too much for a baseline"):
-        store.load(tmp_path, DEVICE, CELL)
+        store.load(tmp_path, DEVICE, QWEN3)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path, path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(BaselineError, match="is not a file"):
-        store.load(tmp_path, DEVICE, CELL)
+        store.load(tmp_path, DEVICE, QWEN3)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: Path) -> None:
     path.symlink_to(path)
     with pytest.raises(BaselineError, match=r"tg128\.json: cannot be read"):
-        store.load(tmp_path, DEVICE, CELL)
+        store.load(tmp_path, DEVICE, QWEN3)

@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Kind, Model, Setting, Workload
+from pytest_thor.cell import Cell, Kind, Setting
 from pytest_thor.engines import SERVING_ENGINES
 from pytest_thor.engines.base import Progress
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.serving_engine import ModelFacts, ServingEngine
 from pytest_thor.measurement import Launch
 from pytest_thor.serving.load import TokenIds
+from tests.cells import build_cell
 
 FAKES = Path(__file__).parents[2] / "fakes"
 STUB = FAKES / "stub_llama_bench.py"
@@ -53,25 +54,14 @@ def make_cell() -> MakeCell:
         settings: Mapping[str, Setting] | None = None,
     ) -> Cell:
         counted = "n_prompt" if kind == "prefill" else "n_gen"
-        parameters = {counted: tokens, "n_depth": n_depth, "repetitions": repetitions}
         short = "pp" if kind == "prefill" else "tg"
-        return Cell(
-            matrix="test",
-            matrix_path="test.yaml",
-            line=1,
-            model=Model(name="tiny", architecture=None),
-            quant="F16",
-            artifact=ArtifactReference(format="gguf", location="tiny.gguf"),
-            backend=Backend(
-                name="stub",
-                engine="llama-bench",
-                settings=tuple(sorted((settings or {}).items())),
-                timeout_s=timeout_s,
-            ),
-            workload=Workload(
-                name=name or f"{short}{tokens}@{n_depth}", kind=kind, parameters=tuple(sorted(parameters.items()))
-            ),
-            thresholds=(),
+        return build_cell(
+            kind,
+            {counted: tokens, "n_depth": n_depth, "repetitions": repetitions},
+            workload=name or f"{short}{tokens}@{n_depth}",
+            backend="stub",
+            settings=settings,
+            timeout_s=timeout_s,
         )
 
     return make
@@ -158,18 +148,15 @@ def serving_cell(tmp_path: Path) -> MakeServingCell:
         **parameters: Setting,
     ) -> Cell:
         asked: dict[str, Setting] = {"input_len": 8, "output_len": 4, "num_prompts": 3, "max_concurrency": 1}
-        return Cell(
-            matrix="test",
-            matrix_path=str(tmp_path / "test.yaml"),
-            line=1,
-            model=Model(name="tiny", architecture=None),
-            quant="F16",
-            artifact=ArtifactReference(format="gguf", location="tiny.gguf"),
-            backend=Backend(
-                name="stub", engine=engine, settings=tuple(sorted((settings or {}).items())), timeout_s=timeout_s
-            ),
-            workload=Workload(name=name, kind="serving", parameters=tuple(sorted({**asked, **parameters}.items()))),
-            thresholds=(),
+        return build_cell(
+            "serving",
+            {**asked, **parameters},
+            workload=name,
+            engine=engine,
+            backend="stub",
+            settings=settings,
+            timeout_s=timeout_s,
+            path=tmp_path / "test.yaml",
         )
 
     return make

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Setting, Workload
+from pytest_thor.cell import ArtifactReference, Cell, Setting
 from pytest_thor.engines import perplexity_launch
 from pytest_thor.engines.cores import cores
 from pytest_thor.engines.kept_logits import KEPT_S, read_head
@@ -21,6 +21,7 @@ from pytest_thor.engines.llama_perplexity import LlamaPerplexity, LlamaPerplexit
 from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import Launch
+from tests.cells import build_cell
 
 STUB = Path(__file__).parents[2] / "fakes" / "stub_llama_perplexity.py"
 F16 = ArtifactReference(format="gguf", location="tiny-F16.gguf")
@@ -61,18 +62,15 @@ class StubPerplexity:
             "reference": "F16" if beside else None,
             **parameters,
         }
-        return Cell(
-            matrix="test",
-            matrix_path=str(self.folder / "test.yaml"),
-            line=1,
-            model=Model(name="tiny", architecture=None),
+        return build_cell(
+            "quality",
+            asked,
+            workload="text",
             quant="Q4_K_M",
-            artifact=ArtifactReference(format="gguf", location="tiny-Q4_K_M.gguf"),
-            backend=Backend(
-                name="p", engine="llama-perplexity", settings=tuple((settings or {}).items()), timeout_s=timeout_s
-            ),
-            workload=Workload(name="text", kind="quality", parameters=tuple(sorted(asked.items()))),
-            thresholds=(),
+            engine="llama-perplexity",
+            settings=settings,
+            timeout_s=timeout_s,
+            path=self.folder / "test.yaml",
             reference=F16 if beside else None,
         )
 
