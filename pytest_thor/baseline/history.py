@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_thor.baseline.place import history_path
 from pytest_thor.baseline.store import unwritable
-from pytest_thor.baseline.stored_text import is_conflict_marker, read_stored, refused
+from pytest_thor.baseline.stored_text import check_inside, is_conflict_marker, read_stored, refused
 from pytest_thor.baseline.strict_json import fields, items, number, optional_text, parse, table, text_of, version
 from pytest_thor.cell import Cell
 from pytest_thor.errors import BaselineError
@@ -75,11 +75,12 @@ def append_named(root: Path, device: str, words: Mapping[str, str], run: StoredR
     if keep < 1:
         raise ValueError(f"a history keeps at least one run, not {keep}")
     path = history_path(root, device, words)
+    check_inside(root, path)
     line = _checked_line(run, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path):
-            stored = _stored_lines(path)
+            stored = _stored_lines(root, path)
             if not stored:
                 _tell_git(root)
             text = "".join(f"{kept}\n" for kept in _newest([*stored, (line, run)], keep))
@@ -103,7 +104,7 @@ def load(root: Path, device: str, cell: Cell) -> tuple[StoredRun, ...]:
 def load_named(root: Path, device: str, words: Mapping[str, str]) -> tuple[StoredRun, ...]:
     """Do what :func:`load` does for a cell of which only the words that name it are known."""
     path = history_path(root, device, words)
-    text = read_stored(path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
+    text = read_stored(root, path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
     return () if text is None else read_runs(text, path)
 
 
@@ -174,8 +175,8 @@ def _newest(lines: Sequence[tuple[str, StoredRun]], keep: int) -> list[str]:
     return [line for line in unique if line in kept]
 
 
-def _stored_lines(path: Path) -> list[tuple[str, StoredRun]]:
-    text = read_stored(path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
+def _stored_lines(root: Path, path: Path) -> list[tuple[str, StoredRun]]:
+    text = read_stored(root, path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
     return list(_lines(text or "", path))
 
 
@@ -256,6 +257,7 @@ def _alone(path: Path) -> Iterator[None]:
 def _tell_git(root: Path) -> None:
     """Write the rule for merging, unless the user says something of these files already."""
     path = root / ".gitattributes"
+    check_inside(root, path)
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     if not any(line.split()[:1] == [_PATTERN] for line in text.splitlines()):
         append_line(path, MERGE_RULE)

@@ -39,7 +39,7 @@ def load(root: Path, device: str, cell: Cell) -> BaselineEntry | None:
 def load_named(root: Path, device: str, words: Mapping[str, str]) -> BaselineEntry | None:
     """Return what :func:`load` does, for a cell of which only the words that name it are known."""
     path = entry_path(root, device, words)
-    text = read_stored(path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
+    text = read_stored(root, path, at_most_bytes=MAX_FILE_BYTES, advice=_advice(path))
     if text is None:
         return None
     entry = parse_entry(text, path)

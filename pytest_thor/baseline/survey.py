@@ -76,11 +76,11 @@ def _found(root: Path, anchor: Path, past: Path) -> Found:
     runs: tuple[StoredRun, ...] = ()
     problem: str | None = None
     try:
-        text = read_stored(anchor, at_most_bytes=MAX_FILE_BYTES, advice="")
+        text = read_stored(root, anchor, at_most_bytes=MAX_FILE_BYTES, advice="")
         entry = None if text is None else parse_entry(text, anchor)
         problem = _misplaced(root, anchor, entry) if entry else None
         entry = None if problem else entry
-        text = read_stored(past, at_most_bytes=history.MAX_FILE_BYTES, advice="")
+        text = read_stored(root, past, at_most_bytes=history.MAX_FILE_BYTES, advice="")
         runs = () if text is None else history.read_runs(text, past)
     except BaselineError as error:
         problem = str(error)

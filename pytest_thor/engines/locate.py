@@ -44,9 +44,9 @@ def find(engine: str, program: str, override: Path | None, environ: Mapping[str,
     for folder in folders:
         if _is_program(folder / program):
             return folder / program
-    found = shutil.which(program, path=environ.get("PATH", os.defpath))
+    found = shutil.which(program, path=_absolute_folders(environ.get("PATH", os.defpath)))
     if found:
-        return Path(found).absolute()
+        return Path(found)
     looked = "\n".join(f"  {folder / program}" for folder in folders)
     raise EngineMissing(
         f"{engine}: {program} is not installed. Looked at:\n"
@@ -56,6 +56,11 @@ def find(engine: str, program: str, override: Path | None, environ: Mapping[str,
         f"Run `make` in a clone of pytest-thor, which builds it for this Python, or build llama.cpp and say "
         f"--thor-engine {engine}=/path/to/{program}."
     )
+
+
+def _absolute_folders(path: str) -> str:
+    """Return ``PATH`` without what depends on where one stands, as an empty entry does: there anybody may put one."""
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).is_absolute())
 
 
 def _own_folders() -> list[Path]:

@@ -134,6 +134,9 @@ def _take_one(stack: ExitStack, name: str, *, alone: bool, announce: bool) -> bo
     except BlockingIOError:
         os.close(descriptor)
         return False
+    if not _stands_at(_path_of(name), descriptor):  # somebody removed it since it was opened, and may hold another
+        os.close(descriptor)
+        return False
     stack.callback(os.close, descriptor)  # which also releases it, unless an engine that cannot be ended holds it
     stack.enter_context(handed_on(descriptor))
     # What stands there is a dead holder's: nobody has it alone by now.
@@ -147,8 +150,11 @@ def _open(path: Path) -> int:
     """Open a lock's file, making it where it is missing; the folder is everybody's, so links are not followed."""
     try:
         descriptor = _open_or_make(path, os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        folder, found = path.parent.stat(), os.fstat(descriptor)
+        if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+            os.close(descriptor)
+            raise OSError(errno.EPERM, "everybody may remove what others made in its folder (chmod +t forbids that)")
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             os.close(descriptor)
             raise OSError(errno.EINVAL, "it is no plain file")
     except OSError as error:
@@ -157,6 +163,13 @@ def _open(path: Path) -> int:
             "on this machine can write with THOR_LOCK_DIR"
         ) from error
     return descriptor
+
+
+def _stands_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _open_or_make(path: Path, flags: int) -> int:

@@ -44,6 +44,19 @@ def test_this_pythons_own_installation_comes_before_path(tmp_path: Path, monkeyp
     assert find("engine", "engine", None, {"PATH": str(on_path.parent)}) == own
 
 
+@pytest.mark.parametrize("entry", ["", ".", "bin", "./bin", "../here"])
+def test_a_folder_that_depends_on_where_one_stands_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    program_in(tmp_path / "here")
+    program_in(tmp_path / "here" / "bin")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(EngineMissing):
+        find("engine", "engine", None, {"PATH": f"{entry}:/nowhere"})
+    on_path = program_in(tmp_path / "path")
+    assert find("engine", "engine", None, {"PATH": f"{entry}:{on_path.parent}:{entry}"}) == on_path
+
+
 def test_a_wrong_choice_is_named_and_nothing_is_tried_in_its_place(tmp_path: Path) -> None:
     good, plain = program_in(tmp_path / "path"), tmp_path / "plain"
     plain.touch()

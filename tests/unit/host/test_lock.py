@@ -236,6 +236,44 @@ def test_a_link_in_a_locks_place_is_not_followed(tmp_path: Path, monkeypatch: py
     assert precious.read_text() == "kept"
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o707, 0o773])
+def test_a_folder_in_which_everybody_may_remove_a_lock_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
+    tmp_path.chmod(mode)
+    with pytest.raises(DeviceError, match=r"everybody may remove .* \(chmod \+t forbids that\); name a folder"):
+        held_by(MACHINE)
+    tmp_path.chmod(mode | 0o1000)
+    assert held_by(MACHINE) is None
+
+
+def test_a_pipe_in_a_locks_place_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
+    os.mkfifo(tmp_path / "pytest-thor-machine.lock")
+    with pytest.raises(DeviceError, match="it is no plain file"):
+        held_by(MACHINE)
+
+
+def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
+    opened = os.open
+
+    def removing(path: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(path, flags, mode)
+        if str(path).endswith("machine.lock"):
+            monkeypatch.setattr(os, "open", opened)
+            Path(path).unlink()  # as who cleans up /tmp may
+        return descriptor
+
+    monkeypatch.setattr(os, "open", removing)
+    assert held_by(MACHINE) is not None
+    with exclusive(MACHINE, on_wait=nobody):
+        assert [file.name for file in tmp_path.iterdir()] == ["pytest-thor-machine.lock"]
+
+
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path / "new" / "locks"))
     with exclusive(MACHINE, on_wait=nobody):
