@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from pydantic import ValidationError
 from pytest_thor.baseline.fingerprint import Fingerprint
 from pytest_thor.errors import ReportError
 from pytest_thor.files import append_line
+from pytest_thor.foreign_file import plain_lines
 from pytest_thor.measurement import Launch
 from pytest_thor.record import launch_of, launch_record
 from pytest_thor.report.document import LaunchRecord
 
 SCHEMA = "pytest-thor/journal/2"
 """The version of a line. History: 1, the first; 2 says under which conditions, so that a run can be resumed."""
+
+_LARGEST_LINE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,31 +73,33 @@ def read(path: Path) -> Mapping[Key, list[Launch]]:
     """
     launches: dict[Key, list[Launch]] = {}
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        for line in _lines(path):
+            found = _entry(line)
+            if found is not None and found[1].failure is None:
+                launches.setdefault(found[0], []).append(found[1])
     except FileNotFoundError:
-        return launches
+        pass
     except OSError as error:
         raise ReportError(f"{path}: cannot read the journal: {error.strerror}") from error
-    for line in text.split("\n"):  # splitlines() would also cut at signs that JSON leaves as they are
-        found = _entry(line)
-        if found is not None and found[1].failure is None:
-            launches.setdefault(found[0], []).append(found[1])
     return launches
 
 
 def launches_by_device(path: Path) -> Mapping[tuple[str, str], Mapping[str, int]]:
     """Return how many launches a journal has of each cell (matrix, id) on each device; none where it cannot be read."""
     found: dict[tuple[str, str], dict[str, int]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return found
-    for line in lines:
-        if (entry := _object(line)) is not None:
-            counts = found.setdefault((str(entry.get("matrix")), str(entry.get("cell"))), {})
-            device = str(entry.get("device"))
-            counts[device] = counts.get(device, 0) + 1
+    with suppress(OSError):
+        for line in _lines(path):
+            if (entry := _object(line)) is not None:
+                counts = found.setdefault((str(entry.get("matrix")), str(entry.get("cell"))), {})
+                device = str(entry.get("device"))
+                counts[device] = counts.get(device, 0) + 1
     return found
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield what may be a launch."""
+    for line in plain_lines(path, begin=b"{", at_most_bytes=_LARGEST_LINE_BYTES):
+        yield line.decode("utf-8", errors="replace")
 
 
 def _object(line: str) -> dict[str, object] | None:

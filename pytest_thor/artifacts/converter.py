@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_thor.artifacts.kept import file_sha256
 from pytest_thor.artifacts.means import CONVERTER_PYTHON, Converter
 from pytest_thor.artifacts.program import run_program
 from pytest_thor.errors import ArtifactError
+from pytest_thor.foreign_file import file_sha256
 
-_PERCENT = re.compile(r"(?P<percent>\d+)%\|")
+_PERCENT = re.compile(r"(?P<percent>\d{1,3})%\|")
 _LACKS = re.compile(r"^(?:ModuleNotFoundError|ImportError): (?P<what>.+)")
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 """A conversion takes what lies on the disk: a tokenizer that is not there is no reason to ask a hub for it."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_thor import foreign_json
 from pytest_thor.errors import ArtifactError, ArtifactInvalid
+from pytest_thor.foreign_file import UnfitFileError, read_plain
 
-MAX_JSON_BYTES = 256 << 20
+MAX_JSON_BYTES = 128 << 20
 """The largest known tokenizers, of 262,144 tokens, take 33 MB."""
 _MOST = 1 << 53
 """A larger number is no size of anything; what is made of it would have no end of digits."""
@@ -24,14 +24,11 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
         ArtifactError: it cannot be read.
     """
     try:
-        status = path.stat()
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # a named pipe would wait for ever
-            raise ArtifactInvalid(f"{path}: is not a file; expected the JSON of a model")
-        if status.st_size > MAX_JSON_BYTES:
-            raise ArtifactInvalid(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB; expected the JSON of a model")
-        content = path.read_bytes()
+        content = read_plain(path, at_most_bytes=MAX_JSON_BYTES)
     except FileNotFoundError:
         return None
+    except UnfitFileError as error:
+        raise ArtifactInvalid(f"{path}: {error.strerror}; expected the JSON of a model") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pytest_thor.artifacts.gguf_model import headers_sha256, read_model
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
+from pytest_thor.foreign_file import file_sha256
 
-_CHUNK_BYTES = 4 << 20
 _MODEL_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".json", ".model", ".tiktoken", ".txt", ".jinja", ".py"})
 
 
@@ -82,11 +82,7 @@ def _sha256_of(files: list[Path]) -> str:
 
 
 def _file_sha256(file: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with file.open("rb") as content:
-            while chunk := content.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        return file_sha256(file)
     except OSError as error:
         raise ArtifactError(f"{file}: cannot be read: {error.strerror or error}") from None
-    return digest.hexdigest()

@@ -21,6 +21,7 @@ from pytest_thor.artifacts.hf_config import read_json
 from pytest_thor.artifacts.identity import content_identity
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
 from pytest_thor.files import atomic_write_text
+from pytest_thor.foreign_file import file_sha256
 from pytest_thor.units import format_bytes
 
 _ROOM_BYTES = 64 << 20  # for headers, provenance, and a file system's own needs
@@ -124,15 +125,6 @@ def _state(path: Path) -> bytes:
             status = file.stat()
             states.append(f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
     return "\n".join(states).encode(errors="surrogateescape")
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hash of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(4 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

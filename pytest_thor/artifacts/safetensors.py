@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import stat
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_thor import foreign_json
 from pytest_thor.errors import ArtifactError, ArtifactInvalid, ArtifactMissing
+from pytest_thor.foreign_file import UnfitFileError, open_plain
 
 MAX_HEADER_BYTES = 100_000_000
 """As the format's own reader has it."""
@@ -31,11 +32,8 @@ def read_safetensors(path: Path) -> SafetensorsFile:
         ArtifactError: it cannot be read.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
-            raise ArtifactInvalid(f"{path}: is not a file; expected safetensors")
-        size = status.st_size
-        with path.open("rb") as file:
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 2 <= length <= MAX_HEADER_BYTES or 8 + length > size:
                 raise ArtifactInvalid(f"{path}: is not a safetensors file, or cut short in its header; fetch it again")
@@ -43,6 +41,8 @@ def read_safetensors(path: Path) -> SafetensorsFile:
     except FileNotFoundError:
         reason = "is a broken link" if path.is_symlink() else "there is no such file"
         raise ArtifactMissing(f"{path}: {reason}") from None
+    except UnfitFileError as error:
+        raise ArtifactInvalid(f"{path}: {error.strerror}; expected safetensors") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:

@@ -242,15 +242,19 @@ def _moment(stored: tuple[str, StoredRun]) -> tuple[datetime, str]:
 def _alone(path: Path) -> Iterator[None]:
     """Hold the lock of a file that every writer replaces: until it is the lock of the file that stands there."""
     for _ in range(_LOCK_ATTEMPTS):
-        with path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # closing the file releases it
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        # For reading too: a named pipe that is opened for writing alone waits for a reader.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # closing the file releases it
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
                 try:
                     yield
                 finally:
-                    if path.exists() and path.stat().st_size == 0:  # opening made it, and nothing was written
+                    if path.is_file() and path.stat().st_size == 0:  # opening made it, and nothing was written
                         path.unlink()
                 return
+        finally:
+            os.close(descriptor)
     raise BaselineError(f"{path}: other programs replace it without end; try again when they are done")
 
 

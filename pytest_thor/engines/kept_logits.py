@@ -20,6 +20,7 @@ from pathlib import Path
 from pytest_thor.cell import Setting
 from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.evaluation_text import predicted_tokens
+from pytest_thor.foreign_file import open_plain
 from pytest_thor.measurement import EngineBuild
 
 KEPT_S = 30 * 86400.0
@@ -54,7 +55,7 @@ class LogitsHead:
 def read_head(path: Path) -> LogitsHead | None:
     """Return the head of a file of logits that is whole; None of any other."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             head = file.read(_HEAD.size)
             size = os.fstat(file.fileno()).st_size
     except OSError:

@@ -14,13 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 from pytest_thor import foreign_json
 from pytest_thor.errors import PublishedError
 from pytest_thor.files import atomic_write_text
+from pytest_thor.foreign_file import read_plain
 from pytest_thor.published.records import PublishedResult, Reading
 
 SCHEMA: Literal["pytest-thor/published/1"] = "pytest-thor/published/1"
 """The version of the format. History: 1, the first."""
 
 _ADAPTER = TypeAdapter(Reading)
-_LARGEST_BYTES = 256 << 20
+_LARGEST_BYTES = 64 << 20
 _ASKED = {
     "prefill": ("n_prompt", "n_depth"),
     "decode": ("n_gen", "n_depth"),
@@ -55,11 +56,7 @@ def load(path: Path) -> Reading:
         PublishedError: it cannot be read, or is none.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_BYTES + 1)
-        if len(content) > _LARGEST_BYTES:
-            raise PublishedError(f"{path}: larger than {_LARGEST_BYTES >> 20} MiB, which is no published reference")
-        document = foreign_json.parse(content)
+        document = foreign_json.parse(read_plain(path, at_most_bytes=_LARGEST_BYTES))
         found = document.pop("schema", None) if isinstance(document, dict) else None
         if found != SCHEMA:
             raise PublishedError(

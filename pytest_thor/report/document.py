@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic_core import to_json
 
 from pytest_thor.errors import ReportError
@@ -29,6 +29,9 @@ A field may be added without another version if it has a default, so that older 
 VerdictName = Literal["regressed", "invalid", "incomparable", "inconclusive", "no-baseline", "improved", "unchanged"]
 Outcome = Literal["passed", "warned", "failed", "error", "skipped"]
 Json = Any
+_FIRST = FailFast()
+"""Of a list, the first item that is wrong is told: one of a million wrong ones would cost gigabytes and minutes."""
+_Figures: TypeAlias = Annotated[list[float], _FIRST]
 
 
 class _Record(BaseModel):
@@ -52,7 +55,7 @@ class LaunchRecord(_Record):
     started_at: str = Field(description="UTC, ISO 8601")
     duration_s: float
     engine: EngineRecord
-    samples: dict[str, list[float]] = Field(
+    samples: dict[str, _Figures] = Field(
         default_factory=dict, description="raw samples by metric, in its unit, in the order they were taken"
     )
     telemetry: dict[str, Json] | None = None
@@ -118,7 +121,7 @@ class PastRunRecord(_Record):
     finished_at: str
     verdict: VerdictName | None
     version: str | None = Field(default=None, description="of the engine")
-    values: dict[str, list[float]] = Field(description="by metric (`tg_tps`, `ttft_ms.p99`), one per launch")
+    values: dict[str, _Figures] = Field(description="by metric (`tg_tps`, `ttft_ms.p99`), one per launch")
 
 
 class CellRecord(_Record):
@@ -154,11 +157,13 @@ class CellRecord(_Record):
     differences: list[str] = Field(
         default_factory=list, description="where the fingerprint differs from the baseline's"
     )
-    launches: list[LaunchRecord] = Field(default_factory=list)
-    reference_launches: list[LaunchRecord] = Field(
+    launches: Annotated[list[LaunchRecord], _FIRST] = Field(default_factory=list)
+    reference_launches: Annotated[list[LaunchRecord], _FIRST] = Field(
         default_factory=list, description="of the engine that --thor-against names, in the order they alternated"
     )
-    history: list[PastRunRecord] = Field(default_factory=list, description="earlier runs, oldest first")
+    history: Annotated[list[PastRunRecord], _FIRST] = Field(
+        default_factory=list, description="earlier runs, oldest first"
+    )
     advice: list[str] = Field(default_factory=list, description="what a reader should know and no verdict says")
     metrics: dict[str, MetricRecord] = Field(default_factory=dict)
     shards: list[str] = Field(default_factory=list, description="in a merged report, the shards that measured it")
@@ -183,7 +188,7 @@ class EnvironmentRecord(_Record):
     device: str = Field(description="the names of all devices that measured, sorted, with commas between them")
     fingerprint: dict[str, Json] = Field(description="of the machine; of several devices what is the same of all")
     power_mode: str | None = None
-    engines: list[EngineRecord] = Field(default_factory=list)
+    engines: Annotated[list[EngineRecord], _FIRST] = Field(default_factory=list)
     software: dict[str, str | None] = Field(default_factory=dict)
 
 
@@ -244,14 +249,16 @@ class ReportDocument(_Record):
     started_at: str
     finished_at: str
     environment: EnvironmentRecord
-    matrix: list[MatrixRecord]
+    matrix: Annotated[list[MatrixRecord], _FIRST]
     summary: SummaryRecord
     reference_quant: str | None = Field(
         default=None, description="what the other quants are told as percent of; null for the widest of each model"
     )
     notes: list[str] = Field(default_factory=list, description="what a reader must know of how the report came about")
-    shards: list[ShardRecord] = Field(default_factory=list, description="of a merged report, in order of their start")
-    cells: list[CellRecord]
+    shards: Annotated[list[ShardRecord], _FIRST] = Field(
+        default_factory=list, description="of a merged report, in order of their start"
+    )
+    cells: Annotated[list[CellRecord], _FIRST]
 
 
 def summarize(

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pytest_thor import foreign_json
 from pytest_thor.errors import ReportError
+from pytest_thor.foreign_file import read_plain
 from pytest_thor.report.document import SCHEMA, ReportDocument
 
 _LONGEST = 100
@@ -25,14 +26,11 @@ def read(path: Path) -> ReportDocument:
     if path.is_dir():
         path /= "report.json"
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_BYTES + 1)
+        content = read_plain(path, at_most_bytes=_LARGEST_BYTES)
     except OSError as error:
         raise ReportError(
             f"{path}: cannot read the report: {error.strerror}; expected the report.json of a finished run"
         ) from error
-    if len(content) > _LARGEST_BYTES:
-        raise ReportError(f"{path}: larger than {_LARGEST_BYTES >> 30} GiB; expected the report.json of a finished run")
     return parse(content, source=str(path))
 
 
@@ -50,10 +48,13 @@ def parse(content: bytes | str, *, source: str) -> ReportDocument:
 
 def _why(content: bytes | str, error: ValidationError) -> str:
     """Say what is wrong; a wrong version explains every other difference, so it is named alone."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    if problems[0]["type"] == "json_invalid":
+        return f"not JSON: {problems[0]['msg'].removeprefix('Invalid JSON: ')}; the file may be cut short"
     try:
         document = foreign_json.parse(content)
-    except ValueError as problem:
-        return f"not JSON: {problem}; the file may be cut short"
+    except ValueError as problem:  # pydantic lets a little more through
+        return f"not JSON: {problem}"
     if not isinstance(document, dict) or "schema" not in document:
         return f'not a report: expected an object with "schema": "{SCHEMA}"'
     schema = document["schema"]
@@ -62,7 +63,6 @@ def _why(content: bytes | str, error: ValidationError) -> str:
             return f"a report of another version: {schema[:80]!r}, and this pytest-thor reads {SCHEMA!r}; update it"
         said = "no text" if isinstance(schema, dict | list) else f"{str(schema)[:80]!r}"
         return f'not a report: "schema" is {said}, expected "{SCHEMA}"'
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
     told = [f"{_place(problem['loc'])}: {problem['msg'][:_LONGEST]}" for problem in problems[:_SHOWN]]
     more = len(problems) - len(told)
     return "not a whole report: " + "; ".join(told) + (f"; and {more} more" if more else "")

@@ -73,11 +73,18 @@ def test_what_is_no_report_of_this_version_is_refused_and_named(content: str | b
 
 
 def test_many_mistakes_are_told_in_one_line() -> None:
-    content = json.loads(document(*[cell() for _ in range(20)]).model_dump_json(by_alias=True))
-    for entry in content["cells"]:
-        entry["verdict"] = "splendid"
+    content = json.loads(document(cell()).model_dump_json(by_alias=True))
+    content["cells"][0] |= {"verdict": "splendid", **{f"more-{number}": 1 for number in range(19)}}
 
     with pytest.raises(ReportError, match=r"cells\.0\.verdict: .*; and 15 more"):
+        parse(json.dumps(content), source="report.json")
+
+
+def test_of_a_list_of_wrong_cells_the_first_is_told() -> None:
+    content = json.loads(document(cell()).model_dump_json(by_alias=True))
+    content["cells"] = [{**content["cells"][0], "verdict": "splendid"}] * 100
+
+    with pytest.raises(ReportError, match=r"cells\.0\.verdict: [^;]*$"):
         parse(json.dumps(content), source="report.json")
 
 
