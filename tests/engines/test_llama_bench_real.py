@@ -11,6 +11,7 @@ import pytest
 
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_options import read_help
+from tests.engines.every_setting import EVERY_SETTING
 
 if TYPE_CHECKING:
     from tests.engines.conftest import MakeCell
@@ -44,22 +45,7 @@ def test_its_build_is_known_before_and_after_a_launch(
 
 
 SETTINGS = {
-    "n_gpu_layers": 99,
-    "threads": 1,
-    "flash_attn": "on",
-    "batch_size": 64,
-    "ubatch_size": 32,
-    "mmap": False,
-    "cache_type_k": "q8_0",
-    "cache_type_v": "q8_0",
-    "no_kv_offload": True,
-    "no_op_offload": True,
-    "poll": 0,
-    "split_mode": "none",
-    "main_gpu": 0,
-    "tensor_split": (1.0,),
-    "no_host": True,
-    "repack": False,
+    **EVERY_SETTING,
     "prio": 0,
     "n_cpu_moe": 0,
     "cpu_mask": "0x1",

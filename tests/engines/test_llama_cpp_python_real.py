@@ -13,30 +13,12 @@ import pytest
 from pytest_thor.engines.base import Progress
 from pytest_thor.engines.llama_bench import LlamaBench
 from pytest_thor.engines.llama_cpp_python import LlamaCppPython
+from tests.engines.every_setting import EVERY_SETTING
 
 if TYPE_CHECKING:
     from tests.engines.conftest import MakeCell
 
 pytestmark = pytest.mark.engine
-
-SETTINGS = {
-    "n_gpu_layers": 99,
-    "threads": 1,
-    "flash_attn": "on",
-    "batch_size": 64,
-    "ubatch_size": 32,
-    "mmap": False,
-    "cache_type_k": "q8_0",
-    "cache_type_v": "q8_0",
-    "no_kv_offload": True,
-    "no_op_offload": True,
-    "poll": 0,
-    "split_mode": "none",
-    "main_gpu": 0,
-    "tensor_split": (1.0,),
-    "no_host": True,
-    "repack": False,
-}
 
 
 def test_one_worker_measures_every_depth_and_count(
@@ -70,7 +52,7 @@ def test_it_describes_a_run_as_llama_bench_does(
 
 
 def test_every_setting_is_carried(llama_cpp_python: LlamaCppPython, tiny_model: Path, tiny_cell: MakeCell) -> None:
-    ((_, launch),) = llama_cpp_python.launch([tiny_cell(n_gen=4, settings=SETTINGS)], tiny_model, lambda _: None)
+    ((_, launch),) = llama_cpp_python.launch([tiny_cell(n_gen=4, settings=EVERY_SETTING)], tiny_model, lambda _: None)
     assert launch.failure is None
     assert launch.evidence["n_threads"] == 1
     assert launch.evidence["type_v"] == "q8_0"

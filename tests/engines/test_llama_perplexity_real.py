@@ -20,6 +20,7 @@ from pytest_thor.engines.llama_perplexity import LlamaPerplexity
 from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.measurement import Launch
 from tests.cells import SYNTHETIC, build_cell
+from tests.engines.every_setting import EVERY_SETTING
 
 pytestmark = pytest.mark.engine
 
@@ -102,27 +103,9 @@ def test_the_reference_beside_itself_does_not_diverge(measure: Measure) -> None:
     assert measure("F16", beside=True).samples["kl_divergence"][0] <= 1e-5
 
 
-SETTINGS: dict[str, Setting] = {
-    "n_gpu_layers": 99,
-    "flash_attn": "on",
-    "batch_size": 32,
-    "ubatch_size": 32,
-    "mmap": False,
-    "cache_type_k": "q8_0",
-    "cache_type_v": "q8_0",
-    "no_kv_offload": True,
-    "no_op_offload": True,
-    "poll": 0,
-    "split_mode": "none",
-    "main_gpu": 0,
-    "no_host": True,
-    "repack": False,
-}
-
-
 def test_every_setting_is_an_option_that_it_takes_and_a_smaller_cache_costs_quality(measure: Measure) -> None:
     [plain] = measure("F16", beside=True, settings={"n_gpu_layers": 99}).samples["kl_divergence"]
-    launch = measure("F16", beside=True, settings=SETTINGS)
+    launch = measure("F16", beside=True, settings={**EVERY_SETTING, "batch_size": 32})
     assert launch.failure is None
     assert launch.samples["kl_divergence"][0] >= plain
 

@@ -28,6 +28,23 @@ workloads:
   tg8: {kind: decode, n_gen: 8, repetitions: 3}
   tg16: {kind: decode, n_gen: 16, repetitions: 3}
 """
+TWO_MODELS = """\
+name: two
+models:
+  alpha:
+    gguf: alpha/alpha-{quant}.gguf
+    quants: [Q4_K_M, Q8_0]
+  beta:
+    gguf: beta/beta-{quant}.gguf
+    quants: [Q8_0]
+backends:
+  llama.cpp: {engine: llama-bench}
+  in-process: {engine: llama-cpp-python}
+workloads:
+  pp64: {kind: prefill, n_prompt: 64}
+  tg8: {kind: decode, n_gen: 8}
+"""
+"""A matrix to be listed, not run."""
 PP64 = "tiny-F16-llama.cpp-pp64"
 TG8 = "tiny-F16-llama.cpp-tg8"
 TG16 = "tiny-F16-llama.cpp-tg16"

@@ -8,22 +8,8 @@ from pathlib import Path
 
 import pytest
 
-MATRIX = """\
-name: two
-models:
-  alpha:
-    gguf: alpha/alpha-{quant}.gguf
-    quants: [Q4_K_M, Q8_0]
-  beta:
-    gguf: beta/beta-{quant}.gguf
-    quants: [Q8_0]
-backends:
-  llama.cpp: {engine: llama-bench}
-  in-process: {engine: llama-cpp-python}
-workloads:
-  pp64: {kind: prefill, n_prompt: 64}
-  tg8: {kind: decode, n_gen: 8}
-"""
+from tests.plugin.project import TWO_MODELS
+
 QWEN3 = Path(__file__).parents[2] / "matrices" / "qwen3.yaml"
 
 
@@ -31,7 +17,7 @@ QWEN3 = Path(__file__).parents[2] / "matrices" / "qwen3.yaml"
 def matrix(pytester: pytest.Pytester) -> Path:
     folder = pytester.mkdir("matrices")
     path = folder / "two.yaml"
-    path.write_text(MATRIX, encoding="utf-8")
+    path.write_text(TWO_MODELS, encoding="utf-8")
     return path
 
 
@@ -157,7 +143,7 @@ def test_the_conftest_where_pytest_was_started_is_read_with_a_matrix_from_elsewh
 
 def test_several_matrices_run_together(pytester: pytest.Pytester, matrix: Path) -> None:
     other = matrix.with_name("other.yaml")
-    other.write_text(MATRIX.replace("name: two", "name: other"), encoding="utf-8")
+    other.write_text(TWO_MODELS.replace("name: two", "name: other"), encoding="utf-8")
 
     ids = collect(pytester, "--thor-matrix", "matrices/two.yaml", "--thor-matrix", "matrices/other.yaml")
 
@@ -174,7 +160,7 @@ def test_matrices_of_one_name_would_share_baselines_and_are_refused(pytester: py
 
 
 def test_every_mistake_in_a_matrix_is_told_at_once(pytester: pytest.Pytester, matrix: Path) -> None:
-    matrix.write_text(MATRIX.replace("llama-bench", "lama-bench").replace("n_gen", "n_gne"), encoding="utf-8")
+    matrix.write_text(TWO_MODELS.replace("llama-bench", "lama-bench").replace("n_gen", "n_gne"), encoding="utf-8")
 
     result = pytester.runpytest("--thor-matrix", "matrices/two.yaml")
 

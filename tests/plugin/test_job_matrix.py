@@ -9,27 +9,12 @@ from typing import Any
 
 import pytest
 
-MATRIX = """\
-name: two
-models:
-  alpha:
-    gguf: alpha/alpha-{quant}.gguf
-    quants: [Q4_K_M, Q8_0]
-  beta:
-    gguf: beta/beta-{quant}.gguf
-    quants: [Q8_0]
-backends:
-  llama.cpp: {engine: llama-bench}
-  in-process: {engine: llama-cpp-python}
-workloads:
-  pp64: {kind: prefill, n_prompt: 64}
-  tg8: {kind: decode, n_gen: 8}
-"""
+from tests.plugin.project import TWO_MODELS
 
 
 @pytest.fixture(autouse=True)
 def project(pytester: pytest.Pytester) -> None:
-    (pytester.path / "two.yaml").write_text(MATRIX, encoding="utf-8")
+    (pytester.path / "two.yaml").write_text(TWO_MODELS, encoding="utf-8")
 
 
 def listed(pytester: pytest.Pytester, *arguments: str) -> list[dict[str, Any]]:

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pytest_thor.vllm_block import vllm_block
+from tests.unit.report.report_documents import published_load
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "vllm_bench_serve_high_load.txt"
 
 
-def published_evidence() -> dict[str, Any]:
-    return {
-        "duration_s": 150.59,
-        "max_concurrency": 8,
-        "request_rate": None,
-        "requests": {"sent": 100, "failed": 0},
-        "tokens": {"prompt": 204169, "output": 12419},
-        "throughput": {"request_rps": 0.66, "output_tps": 82.47, "total_tps": 1438.24},
-        "latency": {
-            "ttft_ms": {"mean": 974.57, "median": 959.99, "p99": 2200.61},
-            "tpot_ms": {"mean": 85.33, "median": 86.05, "p99": 90.57},
-            "itl_ms": {"mean": 85.33, "median": 72.52, "p99": 361.74},
-        },
-    }
-
-
 def test_the_block_of_a_published_run_comes_out_as_it_was_published() -> None:
-    assert vllm_block(published_evidence()).splitlines() == PUBLISHED.read_text().splitlines()
+    assert vllm_block(published_load()).splitlines() == PUBLISHED.read_text().splitlines()
 
 
 def test_what_is_not_known_says_so_and_failures_are_shown() -> None:
-    evidence = published_evidence() | {
+    evidence = published_load() | {
         "requests": {"sent": 10, "failed": 3},
         "tokens": {"prompt": None, "output": None},
         "throughput": {"request_rps": 1.5, "goodput_rps": 0.5},

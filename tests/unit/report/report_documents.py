@@ -166,3 +166,20 @@ def golden_rows(name: str, **fields: Any) -> ReportDocument:
             )
         )
     return document(*cells)
+
+
+def published_load() -> dict[str, Any]:
+    """The evidence of the high load that was published of a Jetson Thor (``vllm_bench_serve_high_load.txt``)."""
+    return {
+        "duration_s": 150.59,
+        "max_concurrency": 8,
+        "request_rate": None,
+        "requests": {"sent": 100, "failed": 0},
+        "tokens": {"prompt": 204169, "output": 12419},
+        "throughput": {"request_rps": 0.66, "output_tps": 82.47, "total_tps": 1438.24},
+        "latency": {
+            "ttft_ms": {"mean": 974.57, "median": 959.99, "p99": 2200.61},
+            "tpot_ms": {"mean": 85.33, "median": 86.05, "p99": 90.57},
+            "itl_ms": {"mean": 85.33, "median": 72.52, "p99": 361.74},
+        },
+    }

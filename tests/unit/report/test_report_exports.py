@@ -27,6 +27,7 @@ from tests.unit.report.report_documents import (
     judged,
     launch,
     metric,
+    published_load,
     regressed,
     skipped,
 )
@@ -69,22 +70,6 @@ def serving(**fields: Any) -> ReportDocument:
         "ttft_ms": metric(unit="ms", better="lower", value=959.99, ci_low=959.0, ci_high=961.0),
     }
     return document(cell("load", metrics=metrics, **fields), regressed(), skipped("pp1"), failed("tg64"))
-
-
-def evidence() -> dict[str, Any]:
-    return {
-        "duration_s": 150.59,
-        "max_concurrency": 8,
-        "request_rate": None,
-        "requests": {"sent": 100, "failed": 0},
-        "tokens": {"prompt": 204169, "output": 12419},
-        "throughput": {"request_rps": 0.66, "output_tps": 82.47, "total_tps": 1438.24},
-        "latency": {
-            "ttft_ms": {"mean": 974.57, "median": 959.99, "p99": 2200.61},
-            "tpot_ms": {"mean": 85.33, "median": 86.05, "p99": 90.57},
-            "itl_ms": {"mean": 85.33, "median": 72.52, "p99": 361.74},
-        },
-    }
 
 
 def rows_of(report: ReportDocument) -> list[dict[str, str]]:
@@ -174,7 +159,9 @@ def test_csv_loses_no_digit(value: float) -> None:
 
 
 def test_the_block_of_a_load_is_the_one_that_vllm_prints() -> None:
-    report = document(cell(), cell("load", launches=[launch(evidence=evidence()), launch(failure="it <died>\nnow")]))
+    report = document(
+        cell(), cell("load", launches=[launch(evidence=published_load()), launch(failure="it <died>\nnow")])
+    )
     first, second = re.split(r"\n(?=# qwen3)", vllm_blocks(report))
 
     heading, _, block = first.partition("\n")
@@ -186,7 +173,7 @@ def test_the_block_of_a_load_is_the_one_that_vllm_prints() -> None:
 
 @pytest.mark.parametrize("broken", [{}, {"requests": None}, {"requests": {"sent": "many"}}, {"latency": [1]}])
 def test_a_load_without_its_evidence_says_so(broken: dict[str, Any]) -> None:
-    told = {**evidence(), **broken} if broken else {}
+    told = {**published_load(), **broken} if broken else {}
     report = document(cell("load", launches=[launch(evidence=told, doubts=["cached"], failure="it\ndied")]))
 
     assert vllm_blocks(report).splitlines()[1:] == [
