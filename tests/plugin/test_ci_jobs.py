@@ -101,20 +101,23 @@ def test_the_last_job_joins_what_the_shards_measured(project: Project) -> None:
     jobs = []
     for name, workload in {"a": "pp64", "b": "tg8", "c": "tg16"}.items():
         argv = ["-m", f"thor_cell(workload='{workload}')"]
-        folder = f"shards/thor-shard-{name}"
+        folder = f"temp/shards/{name}"
         assert measure(project, THOR_ARGUMENTS=json.dumps(argv), THOR_REPORT_DIR=folder, THOR_LENIENT="1")[0] == 0
         jobs.append({"name": name, "args": " ".join(argv), "argv": argv, "cells": 1, "expected_s": None})
     runner = {
         **os.environ,
         "PYTHON": sys.executable,
         "PLANNED": json.dumps({"include": jobs}),
+        "STORE": "baselines",
+        "RUNNER_TEMP": str(project.root / "temp"),
         "GITHUB_OUTPUT": str(project.root / "output"),
         "GITHUB_STEP_SUMMARY": str(project.root / "summary.md"),
         "GITHUB_ACTIONS": "true",
     }
     subprocess.run(["bash", "-eo", "pipefail", "-c", join["run"]], cwd=project.root, env=runner, check=True)
 
-    assert [cell["id"] for cell in project.report["cells"]] == [PP64, TG8, TG16]
+    joined = project.root / "temp" / "thor-report"
+    assert [cell["id"] for cell in json.loads((joined / "report.json").read_text())["cells"]] == [PP64, TG8, TG16]
     assert (project.root / "output").read_text().endswith("status=0\n")
-    assert (project.root / "thor-report" / "comment.md").read_text().startswith("<!-- pytest-thor:small+")
+    assert (joined / "comment.md").read_text().startswith("<!-- pytest-thor:small+")
     assert TG16 in (project.root / "summary.md").read_text()

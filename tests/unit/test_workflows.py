@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_thor.report.document import write
+from tests.unit.comparison.compared_documents import measured
+from tests.unit.report.report_documents import document
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -23,6 +27,7 @@ PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 UNTRUSTED = re.compile(r"github\.(event\.(?!repository\b)|head_ref|ref_name)|inputs\.|matrix\.|needs\.|steps\.|env\.")
 MEASURING = "thor-bench-run.yml"
+MEASURE_PY = (ROOT / ".ci/measure.py").read_text(encoding="utf-8")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -149,6 +154,46 @@ def test_no_secret_is_handed_on() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ACTIONS, ids=named)
+def test_an_action_asks_only_for_inputs_and_outputs_that_there_are(path: Path) -> None:
+    """No linter looks into the expressions of a composite action, and GitHub takes a misspelt one for nothing."""
+    content = read(path)
+    known = {f"inputs.{name}" for name in content.get("inputs", {})} | {"github.action_path"}
+    for one in [*content["runs"]["steps"], {"outputs": content["outputs"]}]:
+        asked = re.findall(r"[a-z]+(?:\.[\w-]+)+", " ".join([*EXPRESSION.findall(str(one)), one.get("if", "")]))
+        assert set(asked) <= known, one.get("name")
+        if "id" in one:
+            written = re.findall(r"([\w-]+)=\S.*GITHUB_OUTPUT|tell\(\"([\w-]+)\"", one.get("run", "") + MEASURE_PY)
+            names = {name for pair in written for name in pair if name}
+            if one.get("uses", "").startswith("$/"):
+                names = set(read(ROOT / one["uses"].removeprefix("$/") / "action.yml")["outputs"])
+            known |= {f"steps.{one['id']}.outputs.{name}" for name in names}
+
+
+def test_every_input_of_the_action_is_an_input_of_the_workflow_that_is_called() -> None:
+    called = read(GITHUB / "workflows" / MEASURING)["on"]["workflow_call"]["inputs"]
+    action = read(GITHUB / "actions/thor-bench/action.yml")["inputs"]
+    assert set(action) - set(called) == {"report", "lenient"}
+    given = step(GITHUB / "workflows" / MEASURING, "Measure")["with"]
+    assert set(given) == set(action)
+    passed = {name for name, value in given.items() if value == f"${{{{ inputs.{name} }}}}"}
+    assert set(action) - passed == {"arguments", "report", "lenient"}
+
+
+def test_artifacts_are_told_apart_by_device_and_replaced_where_a_job_is_run_again() -> None:
+    uploads = [
+        one["with"] for one in steps(GITHUB / "workflows" / MEASURING) if "/upload-artifact@" in one.get("uses", "")
+    ]
+    assert len(uploads) == 3
+    assert all("${{ inputs.device }}" in given["name"] for given in uploads)
+    assert all(given["overwrite"] == "true" for given in uploads)
+    downloads = [
+        one["with"] for path in WORKFLOWS for one in steps(path) if "/download-artifact@" in one.get("uses", "")
+    ]
+    # A pattern that one artifact matches makes no folder of its name, and one that several match does; merged, neither.
+    assert all(given["merge-multiple"] == "true" for given in downloads if "pattern" in given)
+
+
 # ---- the scripts, as the runner runs them
 
 
@@ -234,6 +279,40 @@ def test_a_jobs_cells_stand_before_the_callers_arguments(tmp_path: Path, given: 
     assert done.returncode == 0
     assert json.loads(outputs["joined"]) == joined
     assert not (tmp_path / "pwned").exists()
+
+
+def join(folder: Path, *, planned: str) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+    script = step(RUN, "Join the shards, and show the report")["run"]
+    return run(script, folder, PYTHON=sys.executable, PLANNED=planned, STORE="baselines", PYTHONPATH=str(ROOT))
+
+
+def test_a_lost_shard_is_told_and_fails_the_run_whatever_the_others_say(tmp_path: Path) -> None:
+    kept = measured("tg1")
+    plan_of = [(name, f"thor_cell(workload='{word}')") for name, word in (("alpha", "tg1"), ("beta", "tg2"))]
+    jobs = [{"name": name, "argv": ["-m", selected], "cells": 1} for name, selected in plan_of]
+    planned = json.dumps({"include": jobs})
+
+    done, outputs = join(tmp_path, planned=planned)
+    assert (done.returncode, outputs) == (1, {})
+    assert "no job left a report" in done.stderr
+
+    write(document(kept), tmp_path / "temp/shards/alpha/report.json")
+    (tmp_path / "temp/shards/beta").mkdir()
+    (tmp_path / "temp/shards/beta/journal.jsonl").touch()  # it was killed before it could report
+    done, outputs = join(tmp_path, planned=planned)
+    assert (done.returncode, outputs) == (0, {"status": "8"})
+    told = ("1 of 2 shards left no report: no report of beta", "1 of 2 cells are in no report: 1 of beta")
+    for name in ("report.md", "comment.md", "report.html"):
+        shown = (tmp_path / "temp/thor-report" / name).read_text(encoding="utf-8")
+        assert [sentence in shown for sentence in told] == [True, True], name
+
+
+def test_reports_that_cannot_be_one_make_none(tmp_path: Path) -> None:
+    for name, version in (("alpha", "b7"), ("beta", "b8")):
+        write(document(measured(version=version)), tmp_path / f"temp/shards/{name}/report.json")
+    done, outputs = join(tmp_path, planned="2")
+    assert (done.returncode, outputs) == (1, {})
+    assert "measured by several shards under different conditions" in done.stderr
 
 
 @pytest.mark.parametrize(
