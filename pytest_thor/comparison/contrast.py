@@ -35,9 +35,8 @@ class Contrast:
     """One metric of one cell beside the reference's, both in its unit; None is "not known".
 
     ``change`` and its interval are relative to the reference and signed as the figure moved (−0.05 is 5 % lower).
-    ``verdict`` is None where nobody can tell: one side has no launches; and of the reference itself, unless that is
-    invalid. ``reason`` says why there is no change, or what
-    the judge says of it.
+    ``verdict`` is None where nobody can tell: one side has no launches, or the reference not this metric; and of the
+    reference itself, unless that is invalid. ``reason`` says why there is no change, or what the judge says of it.
     """
 
     metric: str
@@ -203,6 +202,7 @@ def _contrasts(
             continue
         metric = judged[key]
         stands = metric.verdict is not Verdict.INVALID
+        lacks = metric.verdict is Verdict.NO_BASELINE
         found[key] = Contrast(
             metric=key,
             unit=metric.unit,
@@ -213,10 +213,10 @@ def _contrasts(
             low=metric.change_low if stands else None,
             high=metric.change_high if stands else None,
             threshold=metric.threshold,
-            verdict=metric.verdict,
+            verdict=None if lacks else metric.verdict,
             p_value=metric.p_value,
             q_value=metric.q_value,
-            reason=metric.reason,
+            reason="the reference has no such figure" if lacks else metric.reason,
         )
     return found
 

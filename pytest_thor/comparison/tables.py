@@ -148,7 +148,9 @@ def _changes(comparison: Comparison) -> Sheet:
 
 
 def _word(contrast: Contrast) -> str:
-    return "published" if contrast.verdict is None else f"{sign(contrast.verdict.value)} {contrast.verdict}"
+    if contrast.verdict is not None:
+        return f"{sign(contrast.verdict.value)} {contrast.verdict}"
+    return "" if contrast.value is None or contrast.reference is None else "published"
 
 
 def _change(contrast: Contrast) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pytest_thor.comparison.contrast import Comparison, Contrast, contrast
 from pytest_thor.comparison.matching import By, match
 from pytest_thor.comparison.subject import of_record
+from pytest_thor.comparison.tables import page
 from pytest_thor.judge.compare import judge_cell
 from pytest_thor.report.document import CellRecord, MetricRecord
 from pytest_thor.verdict import Verdict
@@ -91,6 +92,28 @@ def test_what_is_invalid_on_either_side_is_shown_and_not_compared() -> None:
     theirs = published(parameters={"n_gen": 128}, verdict="invalid", reason="beyond its device")
     assert only(compared([measured()], [theirs])).change is None
     assert only(compared([measured()], [theirs])).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("by", ["quant", "report"])
+def test_a_metric_that_the_reference_lacks_has_no_verdict(by: By) -> None:
+    def quality(quant: str, **samples: float) -> CellRecord:
+        launch = taken(1.0).model_copy(update={"samples": {name: [value] for name, value in samples.items()}})
+        return measured("text", quant=quant, kind="quality", launches=[launch], metrics={})
+
+    if by == "quant":
+        sides = [[quality("BF16", perplexity=10.0), quality("Q4_K_M", perplexity=10.5, kl_divergence=0.01)]]
+    else:
+        sides = [[quality("Q4_K_M", perplexity=10.0)], [quality("Q4_K_M", perplexity=10.5, kl_divergence=0.01)]]
+    reference, other = ("BF16", "Q4_K_M") if by == "quant" else ("a", "b")
+    comparison = compared(*sides, by=by, reference=reference)
+    (row,) = comparison.rows
+    assert row.by_column[other]["perplexity"].verdict is Verdict.REGRESSED
+    far = row.by_column[other]["kl_divergence"]
+    assert (far.reference, far.change, far.verdict) == (None, None, None)
+    assert far.reason == "the reference has no such figure"
+    (sheet,) = page(comparison, ()).sheets
+    told = [text for line in sheet.rows for text in line]
+    assert not [text for text in told if "no-baseline" in text or "published" in text]
 
 
 def test_other_work_under_the_same_name_is_not_compared() -> None:
