@@ -15,8 +15,9 @@ from pytest_thor.cell import Cell
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import DeviceError
 from pytest_thor.options import Options
+from pytest_thor.record import unmeasured_record
 from pytest_thor.scheduling import CellsOfNodes, DeviceScheduling, Scope
-from pytest_thor.seat import ASSIGNED, VARIABLE, Seat, seat_on, told_seat
+from pytest_thor.seat import ASSIGNED, SUCCEEDS, VARIABLE, Seat, seat_on, told_seat
 from pytest_thor.units import counted
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Distribution:
         """By worker."""
         self.devices: set[str] = set()
         """The slugs of all that any worker has had."""
+        self._lost: Seat | None = None
+        """Where the worker measured that ended last: pytest-xdist tells of a lost worker's test right after its end."""
+        self._cells = CellsOfNodes(cell for matrix in matrices for cell in matrix.cells)
         self._lent: set[str] = set()
         """The workers that have one of this machine's devices."""
 
@@ -79,15 +83,27 @@ class Distribution:
         seat = self._seats.get(worker)
         self.devices |= {seat.slug} if seat else set()
         node.workerinput[ASSIGNED] = seat.part if seat else ""
+        node.workerinput[SUCCEEDS] = self._lost is not None and worker in self._lent
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - as above
         """Take a lost worker's device back, for the one that takes its place."""
         worker = node.gateway.id
-        seat = self._seats.pop(worker, None)
+        seat = self._lost = self._seats.pop(worker, None)
         if seat is not None and worker in self._lent:
             self._lent.remove(worker)
             self._free.insert(0, seat)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: DeviceScheduling) -> None:
+        """Tell of the test that a worker was at when it was lost; it is run again, or its cell is not measured."""
+        if sched.is_left(crashitem):
+            report.outcome = "rerun"  # type: ignore[assignment] # as pytest-xdist and the plugins that run again say it
+        cell = self._cells.cell_of(crashitem)
+        if cell is not None and self._lost is not None:
+            reason = f"{report.longrepr}; --thor-resume goes on with the launches that it had finished"
+            record = unmeasured_record(cell, device=self._lost.slug, outcome="error", reason=reason)
+            report.thor = record.model_dump(mode="json")  # type: ignore[attr-defined] # reports carry extras
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> DeviceScheduling:
@@ -96,7 +112,7 @@ class Distribution:
         return DeviceScheduling(
             config,
             log,
-            cells=CellsOfNodes(cells),
+            cells=self._cells,
             seat_of=lambda node: self._seats.get(node.gateway.id),
             homes=self._homes(cells),
         )

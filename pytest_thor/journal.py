@@ -35,6 +35,14 @@ class Key:
     reference: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A launch that ended, and which of its cell's it was; a pair's two launches have one number."""
+
+    number: int
+    launch: Launch
+
+
 def key(*, matrix: str, cell: str, fingerprint: Fingerprint, reference: bool) -> Key:
     """Return the key of a cell's launches under a fingerprint; what is under test is part of it."""
     text = json.dumps(fingerprint.to_json(), sort_keys=True)
@@ -63,19 +71,19 @@ def append(path: Path, key: Key, launch: Launch, *, device: str, number: int) ->
         raise ReportError(f"{path}: cannot write the journal: {error.strerror}") from error
 
 
-def read(path: Path) -> Mapping[Key, list[Launch]]:
-    """Return the launches of a journal that measured, in the order in which they were taken.
+def read(path: Path) -> Mapping[Key, list[Entry]]:
+    """Return the launches of a journal, those that failed too, in the order in which they were made.
 
     A line that a crash cut short holds no finished launch; nor does one of another version.
 
     Raises:
         ReportError: it is there and cannot be read.
     """
-    launches: dict[Key, list[Launch]] = {}
+    launches: dict[Key, list[Entry]] = {}
     try:
         for line in _lines(path):
             found = _entry(line)
-            if found is not None and found[1].failure is None:
+            if found is not None:
                 launches.setdefault(found[0], []).append(found[1])
     except FileNotFoundError:
         pass
@@ -110,7 +118,7 @@ def _object(line: str) -> dict[str, object] | None:
     return entry if isinstance(entry, dict) and entry.get("schema") == SCHEMA else None
 
 
-def _entry(line: str) -> tuple[Key, Launch] | None:
+def _entry(line: str) -> tuple[Key, Entry] | None:
     try:
         entry = json.loads(line)
         if not isinstance(entry, dict) or entry.get("schema") != SCHEMA:
@@ -121,6 +129,6 @@ def _entry(line: str) -> tuple[Key, Launch] | None:
             conditions=str(entry["conditions"]),
             reference=entry.get("reference") is True,
         )
-        return of, launch_of(LaunchRecord.model_validate(entry["launch"]))
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        return of, Entry(number=int(entry["number"]), launch=launch_of(LaunchRecord.model_validate(entry["launch"])))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, ValidationError):
         return None

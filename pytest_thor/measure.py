@@ -58,6 +58,8 @@ class Trial:
     """What the machine did that makes the figures invalid, beside the launches' own doubts."""
     advice: list[str] = field(default_factory=list)
     """What a reader should know and no verdict says."""
+    uncounted: int = 0
+    """How many launches of earlier runs the journal has that do not count here; they keep their numbers."""
     visited_at: int | None = None
     """How many launches there were when a test last asked for this cell."""
 

@@ -31,7 +31,7 @@ from pytest_thor.report.document import PolicyRecord
 from pytest_thor.report.junit import properties
 from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
-from pytest_thor.seat import ASSIGNED
+from pytest_thor.seat import ASSIGNED, SUCCEEDS
 from pytest_thor.session import Session
 from pytest_thor.setup import Policy, Setup
 from pytest_thor.terminal import Terminal
@@ -111,7 +111,7 @@ class Measuring:
             full_hash=chosen.full_hash,
             means=chosen.means,
             journal=chosen.journal,
-            resume=chosen.resume,
+            resume=chosen.resume or getattr(self._config, "workerinput", {}).get(SUCCEEDS, False),
             cache=chosen.cache,
             part=self._part,
         )
@@ -170,6 +170,9 @@ class Measuring:
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show a verdict instead of a dot; nothing where the cell gets a line of its own."""
         content = getattr(report, "thor", None)
+        outcome: str = report.outcome
+        if outcome == "rerun":  # its worker was lost, and another one runs it
+            return outcome, "R", "RERUN"
         if content is None:
             return None
         if self._replaces_dot:
@@ -184,7 +187,7 @@ class Measuring:
         yield
         self._replaces_dot = False
         record = self._results.add(report)
-        if record is not None:
+        if record is not None and (report.passed or report.failed or report.skipped):  # not one that is run again
             distribution = self._config.pluginmanager.get_plugin("thor-distribution")
             several = distribution is not None and len(distribution.devices) > 1
             self._terminal.cell(record, failed=report.failed, several_devices=several)

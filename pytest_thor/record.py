@@ -100,8 +100,8 @@ def metric_records(trial: Trial, spreads: Mapping[str, Spread]) -> dict[str, Met
     return {**judged, **others}
 
 
-def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "skipped"], reason: str) -> CellRecord:
-    """Return the record of a cell that was not launched."""
+def unmeasured_record(cell: Cell, *, device: str, outcome: Literal["error", "skipped"], reason: str) -> CellRecord:
+    """Return the record of a cell that was not launched on a device, named by its slug."""
     weights = weights_of(cell)
     return CellRecord(
         id=cell.id,
@@ -115,7 +115,7 @@ def unmeasured_record(cell: Cell, *, device: Device, outcome: Literal["error", "
         architecture=weights.architecture,
         weights=weights.count,
         bits_per_weight=weights.bits,
-        device=device.slug,
+        device=device,
         location=f"{cell.matrix_path}:{cell.line}",
         outcome=outcome,
         reason=printable(reason),
@@ -151,7 +151,7 @@ def cell_record(
     """Return the record of a cell that was launched; ``note`` ends its paragraph."""
     judgement = trial.judgement
     weights = weights_of(trial.cell, prepared.artifact)
-    bare = unmeasured_record(trial.cell, device=device, outcome="error", reason="")
+    bare = unmeasured_record(trial.cell, device=device.slug, outcome="error", reason="")
     record = bare.model_copy(
         update={
             "outcome": outcome,

@@ -57,7 +57,9 @@ class Results:
             self._other_passes += report.passed and report.when == "call"
             return None
         record = CellRecord.model_validate(content)
-        self._records.setdefault((record.matrix, record.id), record)
+        known = self._records.get((record.matrix, record.id))
+        if known is None or known.outcome == "error":  # what a lost worker could not measure, the next one may
+            self._records[record.matrix, record.id] = record
         # A user's own assertion may fail where the cell is fine.
         self._other_failures += report.failed and record.outcome not in {"failed", "error"}
         return record

@@ -71,6 +71,7 @@ class DeviceScheduling(LoadScopeScheduling):
         self._homes = homes
         self._scopes: dict[str, Scope] = {}
         self._measuring: dict[str, WorkerController] = {}
+        self._lost_once: set[str] = set()
 
     def schedule(self) -> None:
         """Deal out the first tests, or, where that is done, give a worker that came later its share."""
@@ -86,14 +87,33 @@ class DeviceScheduling(LoadScopeScheduling):
                 self._reschedule(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Take a worker out; what a lost one had not finished goes to the one that takes its place."""
+        """Take a worker out and return the test that it was at when it was lost, None where it had nothing to do.
+
+        What it had not finished goes to the one that takes its place, that test too, once: a test that loses a second
+        worker is not tried again, so that the others have their turn.
+        """
         for key in [key for key, measuring in self._measuring.items() if measuring is node]:
             del self._measuring[key]
-        self.assigned_work[node] = {
-            scope: unit for scope, unit in self.assigned_work[node].items() if not all(unit.values())
-        }
-        crashed: str | None = super().remove_node(node)
+        units = self.assigned_work.pop(node)
+        crashed: str | None = next(
+            (nodeid for unit in units.values() for nodeid, done in unit.items() if not done), None
+        )
+        if crashed is None:
+            return None
+        if crashed in self._lost_once:
+            units[self._split_scope(crashed)][crashed] = True
+        self._lost_once.add(crashed)
+        self.workqueue.update({scope: unit for scope, unit in units.items() if not all(unit.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
         return crashed
+
+    def is_left(self, nodeid: str) -> bool:
+        """Tell whether a test is still to be run."""
+        scope = self._split_scope(nodeid)
+        return any(
+            not units.get(scope, {}).get(nodeid, True) for units in (self.workqueue, *self.assigned_work.values())
+        )
 
     def _split_scope(self, nodeid: str) -> Scope:
         if nodeid not in self._scopes:

@@ -21,6 +21,9 @@ VARIABLE = "THOR_DEVICE"
 ASSIGNED = "thor_device"
 """In what pytest-xdist tells a worker at its start: the part of its machine that it measures on, empty for all."""
 
+SUCCEEDS = "thor_succeeds"
+"""As above: whether it takes the place of one that was lost, whose launches of this run are in the journal here."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
@@ -65,10 +68,14 @@ def told_seat(text: str) -> Seat:
     Raises:
         DeviceError: there is none; it says why.
     """
-    told = json.loads(text)
-    if "error" in told:
-        raise DeviceError(told["error"])
-    return Seat(slug=told["slug"], key=told["key"], part=told["part"])
+    said = text.strip().rpartition("\n")[2]  # what an interpreter's own start prints stands before it
+    try:
+        told = json.loads(said)
+        if "error" in told:
+            raise DeviceError(str(told["error"]))
+        return Seat(slug=str(told["slug"]), key=str(told["key"]), part=str(told["part"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DeviceError(f"its device cannot be told from {said[:200]!r}") from None
 
 
 def tell() -> None:

@@ -22,6 +22,7 @@ from pytest_thor.engines.service import Served
 from pytest_thor.errors import EngineFailure
 from pytest_thor.host.device import Device
 from pytest_thor.host.hygiene import Hygiene, Rest, Settled
+from pytest_thor.judge.conditions import Rule
 from pytest_thor.judge.policy import outcome
 from pytest_thor.jury import Jury
 from pytest_thor.measure import Group, Trial
@@ -32,6 +33,7 @@ from pytest_thor.preparation import Prepared
 from pytest_thor.progress import Observer, Reporter
 from pytest_thor.record import cell_record, unmeasured_record
 from pytest_thor.report.document import CellRecord, Outcome
+from pytest_thor.resuming import is_sound, last_number, taken_over
 from pytest_thor.setup import Setup
 from pytest_thor.units import format_duration
 from pytest_thor.verdict import Judgement
@@ -58,7 +60,7 @@ class Session:
         self._beside = Beside(cpus=len(os.sched_getaffinity(0)), part=setup.part)
         self._hygiene = Hygiene(shared=setup.part is not None)
         self._settled: Settled | None = None
-        self._finished_before: Mapping[journal.Key, list[Launch]] | None = None
+        self._finished_before: Mapping[journal.Key, list[journal.Entry]] | None = None
         self.planned: tuple[Cell, ...] = ()
         """The cells that will be asked for, in the order of the tests."""
 
@@ -171,21 +173,34 @@ class Session:
         """Take the launches that an earlier run finished under the same conditions, and judge as if they were new."""
         if self._finished_before is None:
             self._finished_before = journal.read(self._setup.journal) if self._setup.resume else {}
-        own = self._finished_before.get(_key(trial, reference=False), ())
-        beside = self._finished_before.get(_key(trial, reference=True), ())
-        pairs = zip(own, beside, strict=False) if trial.reference.against else ((launch, None) for launch in own)
+        own, beside = (self._finished_before.get(_key(trial, reference=side), ()) for side in (False, True))
+        pairs = taken_over(
+            own, beside if trial.reference.against else None, counts=lambda launch: self._counts(trial, launch)
+        )
         for launch, reference in pairs:
             if reference is not None:
                 trial.reference_launches.append(reference)
             trial.launches.append(launch)
             self._hear(trial)
+        trial.uncounted = last_number(own, beside) - len(trial.launches)
+
+    def _counts(self, trial: Trial, launch: Launch) -> bool:
+        """Tell whether a launch measured, and nothing makes its figures invalid."""
+        return is_sound(self._held_to_limits(trial, launch)) and not any(
+            condition.rule == self._spoils(trial) for condition in self._beside.conditions([launch])
+        )
+
+    def _spoils(self, trial: Trial) -> Rule | None:
+        """Return the rule of conditions that make a figure invalid."""
+        # What slows a machine down changes nothing in what it calculates.
+        return "invalid" if trial.cell.kind != "quality" else None
 
     def _refuse(self, refused: Mapping[Cell, Refusal]) -> None:
         strict = self._setup.policy.strict
         for cell, refusal in refused.items():
             self._records[cell] = unmeasured_record(
                 cell,
-                device=self.device,
+                device=self.device.slug,
                 outcome="skipped" if refusal.missing and not strict else "error",
                 reason=refusal.reason,
             )
@@ -244,10 +259,9 @@ class Session:
             if launches:
                 launches[-1] = self._held_to_limits(trial, launches[-1])
         told = self._beside.conditions([*trial.launches, *trial.reference_launches])
-        # What slows a machine down changes nothing in what it calculates.
-        against = "invalid" if trial.cell.kind != "quality" else None
-        trial.doubts = [condition.sentence for condition in told if condition.rule == against]
-        trial.advice = [condition.sentence for condition in told if condition.rule != against]
+        spoils = self._spoils(trial)
+        trial.doubts = [condition.sentence for condition in told if condition.rule == spoils]
+        trial.advice = [condition.sentence for condition in told if condition.rule != spoils]
         self.jury.hear(trial)
 
     def _held_to_limits(self, trial: Trial, launch: Launch) -> Launch:
@@ -306,7 +320,11 @@ class Session:
         if self._settled is not None:
             launch = replace(launch, evidence={**launch.evidence, "rest": self._settled.to_json()})
         journal.append(
-            self._setup.journal, _key(trial, reference=is_reference), launch, device=self.device.slug, number=number
+            self._setup.journal,
+            _key(trial, reference=is_reference),
+            launch,
+            device=self.device.slug,
+            number=trial.uncounted + number,
         )
         self._reporter.finishes(cell, launch, number=number, is_reference=is_reference)
         return launch

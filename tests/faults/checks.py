@@ -60,8 +60,6 @@ class Expected:
     orderly: bool = True
     leaves_orphans: bool = False
     """Whether nobody was left who could end the engine's processes before the next run."""
-    crashes: bool = False
-    """Whether a test may fail by itself, with no verdict: pytest-xdist says so of one that its worker left."""
 
 
 def check(
@@ -81,7 +79,7 @@ def check(
     if report is not None:
         findings.add("wrong verdicts", _wrong(scene, report))
         failed = any(record.outcome == "failed" for record in report.cells)
-        if ended.code == 1 and not failed and not expected.crashes:
+        if ended.code == 1 and not failed:
             findings.add("wrong verdicts", iter(["exit status 1, and no cell regressed"]))
     findings.add("unclear messages", _unclear(ended, expected))
     return findings

@@ -96,10 +96,10 @@ def _journal() -> bytes:
 
 def read_journal(content: bytes, folder: Path) -> None:
     path = written(folder, "journal.jsonl", content)
-    for launches in journal.read(path).values():
-        assert all(launch.failure is None for launch in launches)
+    for entries in journal.read(path).values():
+        assert all(isinstance(entry.number, int) for entry in entries)
     journal.append(path, KEY, LAUNCH, device=DEVICE, number=3)  # goes on whatever stands there
-    assert journal.read(path)[KEY][-1] == LAUNCH
+    assert journal.read(path)[KEY][-1] == journal.Entry(number=3, launch=LAUNCH)
 
 
 REPORTS = tuple(
@@ -136,7 +136,7 @@ EXPECTED = (
 def read_expected(content: bytes, folder: Path) -> None:
     path = written(folder, "expected", content)
     for text in (content.decode("utf-8", errors="replace").replace("\0", ""), str(path)):
-        if text.strip() and not Path(text[:100]).is_dir():
+        if text.strip():
             with suppress(ReportError):
                 parse_expected(text).missing(["a"], [])
 

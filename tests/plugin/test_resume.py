@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.project import FAST, PP64, TG8, TG16, Project
+from tests.plugin.project import FAST, PP64, STUB, TG8, TG16, Project
 
 
 def cells(project: Project) -> list[str]:
@@ -63,3 +63,51 @@ def test_a_torn_or_foreign_line_is_no_launch(project: Project) -> None:
     assert result.ret == 0
     last = [line for line in journal.read_text().splitlines() if f'"cell":"{TG16}"' in line]
     assert len(last) == 3  # one whole, the torn one, and the one that was made in its place
+
+
+def test_an_invalid_launch_is_made_anew(project: Project) -> None:
+    impossible = {**FAST, "edits": [{"samples_ns": [1, 1, 1], "samples_ts": [6.4e10] * 3}]}
+    assert project.run("--thor-launches", "2:2", script=impossible).ret == 1
+    assert project.verdicts() == {"pp64": "invalid", "tg8": "no-baseline", "tg16": "no-baseline"}
+    before = cells(project)
+
+    result = project.run("--thor-launches", "2:2", "--thor-resume", script=FAST)
+
+    assert result.ret == 0
+    assert cells(project) == [*before, PP64, PP64]
+    assert project.verdicts() == {"pp64": "no-baseline", "tg8": "no-baseline", "tg16": "no-baseline"}
+    assert project.cell(PP64)["metrics"]["pp_tps"]["value"] == pytest.approx(999, rel=1e-3)
+    numbers = [entry["number"] for entry in project.journal if entry["cell"] == PP64]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_what_stays_invalid_is_told_so_again(project: Project) -> None:
+    impossible = {**FAST, "edits": [{"samples_ns": [1, 1, 1], "samples_ts": [6.4e10] * 3}]}
+    project.run("--thor-launches", "2:2", script=impossible)
+
+    assert project.run("--thor-launches", "2:2", "--thor-resume").ret == 1
+    assert project.cell(PP64)["verdict"] == "invalid"
+
+
+def test_half_a_pair_does_not_count(project: Project) -> None:
+    reference = project.engine.with_name("reference")
+    reference.write_text(STUB.read_text())
+    reference.chmod(0o755)
+    reference.with_suffix(".json").write_text(project.engine.with_name("llama-bench.json").read_text())
+    arguments = ("--thor-launches", "2:2", "--thor-against", f"llama-bench={reference}", "-k", "pp64")
+    assert project.run(*arguments).ret == 0
+    journal = project.root / "thor-report" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    assert [entry.get("reference", False) for entry in project.journal] == [True, False, False, True]
+    journal.write_text("".join(lines[:3]))  # as though it had been killed before the second launch of the reference
+
+    result = project.run(*arguments, "--thor-resume")
+
+    assert result.ret == 0
+    assert [(entry["number"], entry.get("reference", False)) for entry in project.journal] == [
+        *((1, True), (1, False), (2, False)),
+        *((3, True), (3, False)),
+    ]
+    told = project.cell(PP64)
+    taken = [told["launches"][1]["started_at"], told["reference_launches"][1]["started_at"]]
+    assert taken == [project.journal[number]["launch"]["started_at"] for number in (4, 3)]

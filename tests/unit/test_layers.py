@@ -21,7 +21,7 @@ FLOORS = {
         *("checkup", "beside", "believable", "published_report", "bounds", "anchors", "anchor_changes", "past"),
         *("published_beside", "weights", "fitting", "reference_quant", "stock", "starter"),
         *("comparison", "merging"),
-        *("expectation", "sharding", "setup", "progress", "opening", "seat"),
+        *("expectation", "sharding", "setup", "progress", "opening", "seat", "resuming"),
     },
     4: {
         *("plugin", "declaration", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),

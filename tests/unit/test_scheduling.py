@@ -12,23 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xdist.remote import Producer
 
-from pytest_thor.cell import ArtifactReference, Backend, Cell, Model, Workload
+from pytest_thor.cell import Cell
 from pytest_thor.scheduling import CellsOfNodes, DeviceScheduling
 from pytest_thor.seat import Seat
+from tests.cells import build_cell
 
 
 def cell(model: str, workload: str = "tg", *, matrix: str = "small", path: str = "/p/matrices/small.yaml") -> Cell:
-    return Cell(
-        matrix=matrix,
-        matrix_path=path,
-        line=1,
-        model=Model(name=model, architecture=None),
-        quant="F16",
-        artifact=ArtifactReference(format="gguf", location="x.gguf"),
-        backend=Backend(name="cpp", engine="llama-bench", settings=(), timeout_s=60),
-        workload=Workload(name=workload, kind="decode", parameters=()),
-        thresholds=(),
-    )
+    return build_cell(workload=workload, model=model, backend="cpp", matrix=matrix, path=path)
 
 
 @dataclass(eq=False)
@@ -73,6 +64,8 @@ class Run:
         )
         self.workers: list[Worker] = []
         self.done: list[tuple[str, Worker]] = []
+        self.lost_once: set[str | None] = set()
+        self.given_up: set[str | None] = set()
         for seat in seats:
             self.start(seat)
         self.scheduler.schedule()
@@ -94,7 +87,9 @@ class Run:
     def lose(self, worker: Worker) -> None:
         """Have a worker die; pytest-xdist starts another in its place."""
         self.workers.remove(worker)
-        self.scheduler.remove_node(worker)
+        at = self.scheduler.remove_node(worker)
+        self.given_up |= {at} & self.lost_once
+        self.lost_once.add(at)
         self.start(worker.seat)
         self.scheduler.schedule()
         self.end_where_finished()
@@ -142,7 +137,7 @@ def test_every_test_runs_once_and_every_cell_where_it_belongs(world: Any, data: 
 
 
 @given(worlds(), st.data())
-def test_lost_workers_lose_no_test(world: Any, data: st.DataObject) -> None:
+def test_lost_workers_lose_no_test_but_one_that_loses_two(world: Any, data: st.DataObject) -> None:
     cells, tests, seats, homes = world
     run = Run(tests, cells, seats, homes)
     losses = data.draw(st.integers(1, 3))
@@ -151,11 +146,14 @@ def test_lost_workers_lose_no_test(world: Any, data: st.DataObject) -> None:
         worker = data.draw(st.sampled_from(ready))
         if losses and data.draw(st.booleans()):
             losses -= 1
+            at = run.tests[worker.queue[0]]
             run.lose(worker)
+            assert run.scheduler.is_left(at) == (at not in run.given_up)
         else:
             run.step(worker)
 
-    assert {test for test, _ in run.done} == set(tests)
+    assert {test for test, _ in run.done} | run.given_up == set(tests)
+    assert not any(run.scheduler.is_left(test) for test in tests)
     check_places(run, cells, homes)
 
 
