@@ -18,8 +18,10 @@ from pytest_thor.files import cache_folder
 from pytest_thor.host.device import HERE, Device, identify
 from pytest_thor.host.findings import Finding, findings
 from pytest_thor.host.limits import limits_in_use
+from pytest_thor.host.lock import lock_folder
 from pytest_thor.host.measured_roof import measured_roof
 from pytest_thor.host.nvml import close_library, open_library
+from pytest_thor.host.part import Part, bound_to
 from pytest_thor.host.source import Source
 from pytest_thor.host.telemetry import Sampler, local_sources
 from pytest_thor.judge.conditions import conditions
@@ -27,7 +29,7 @@ from pytest_thor.measurement import EngineBuild
 from pytest_thor.roofline import Roof
 
 SCHEMA: Literal["pytest-thor/doctor/1"] = "pytest-thor/doctor/1"
-"""The version of ``pytest-thor doctor --json``. History: 1, the first; ``limits`` came later, beside the rest."""
+"""The version of ``pytest-thor doctor --json``. History: 1, the first; later came ``limits``, then ``lock``."""
 
 Status: TypeAlias = Literal[0, 1, 2]
 
@@ -59,7 +61,8 @@ class Checkup:
 
     ``channels`` are the telemetry's, by group, with what they read now; ``trouble`` says what is not readable.
     ``roof`` is what figures are held against, or None with ``roofless``, the reason; ``processor`` is what the
-    processor was measured to reach, where that was asked for.
+    processor was measured to reach, where that was asked for. ``lock`` is the folder of the locks, None for a recorded
+    tree.
     """
 
     device: Device
@@ -70,6 +73,7 @@ class Checkup:
     roof: Roof | None = None
     roofless: str | None = None
     processor: Roof | None = None
+    lock: str | None = None
 
     @property
     def status(self) -> Status:
@@ -97,6 +101,7 @@ class Checkup:
             "schema": SCHEMA,
             "status": self.status,
             "device": asdict(self.device),
+            "lock": self.lock,
             "limits": {**_limits(self.roof), "unknown_because": self.roofless},
             "processor_limits": None if self.processor is None else _limits(self.processor),
             "engines": engines,
@@ -121,6 +126,7 @@ def _limits(roof: Roof | None) -> dict[str, Any]:
 def check(
     root: Path = HERE,
     *,
+    part: Part | None = None,
     engines: Mapping[str, Path] | None = None,
     watch_s: float = WATCH_S,
     cache: Path | None = None,
@@ -128,22 +134,37 @@ def check(
 ) -> Checkup:
     """Look over this machine, or a recorded tree of another one; ``engines`` are the programs that the user chose.
 
+    Of a ``part`` only its own GPUs and CPUs are watched, measured and told of.
+
     This machine is watched for ``watch_s`` seconds; a recorded tree shows one moment. Its limits are looked up, also
     among those kept in the folder ``cache``, and measured only with ``measure``, which holds the device meanwhile.
 
     Raises:
-        DeviceError: they were to be measured, and cannot be.
+        DeviceError: the part is not there; or the limits were to be measured, and cannot be.
     """
+    device = identify(root, part=part)
+    with bound_to(part):
+        return _check(device, root, engines=engines or {}, watch_s=watch_s, cache=cache, measure=measure)
+
+
+def _check(
+    device: Device,
+    root: Path,
+    *,
+    engines: Mapping[str, Path],
+    watch_s: float,
+    cache: Path | None,
+    measure: Callable[[Device], AbstractContextManager[None]] | None,
+) -> Checkup:
     live = root == HERE
-    device = identify(root)
-    found = _engines(engines or {}) if live else None
+    found = _engines(engines) if live else None
     library = open_library(root) if live else None
-    sources = local_sources(root, library)
+    sources = local_sources(root, library, part=device.part)
     try:
         said = findings(device, sources, root=root, library=library)
         if live:
             said += _blind_engines(device, found or ())
-            with Sampler(sources, root=root, library=library) as sampler:
+            with Sampler(sources, root=root, library=library, part=device.part) as sampler:
                 time.sleep(watch_s)
                 now = time.monotonic()
                 telemetry = sampler.between(now - watch_s, now).to_json()
@@ -177,6 +198,7 @@ def check(
         roof=roof,
         roofless=roofless,
         processor=processor,
+        lock=str(lock_folder()) if live else None,
     )
 
 

@@ -14,6 +14,7 @@ from pytest_thor.baseline import store
 from pytest_thor.cell import Cell
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import DeviceError
+from pytest_thor.host.part import sharing_cores
 from pytest_thor.options import Options
 from pytest_thor.record import unmeasured_record
 from pytest_thor.scheduling import CellsOfNodes, DeviceScheduling, Scope
@@ -61,6 +62,12 @@ class Distribution:
             raise pytest.UsageError(
                 f"{counted(len(wanted), 'device')} and {counted(len(here), 'worker')} for them on this machine: "
                 f"each device needs one; start them with -n auto or -n {len(wanted)}"
+            )
+        shared = sharing_cores(wanted)
+        if shared:
+            raise pytest.UsageError(
+                f"--thor-device {shared[0].written} and {shared[1].written} have cores in common: two CPUs of one core "
+                "slow each other down; give both to one device (lscpu -e=CPU,CORE tells which those are)"
             )
         try:
             self._free = [seat_on(part) for part in wanted or ([None] if here else [])]

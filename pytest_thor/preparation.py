@@ -134,6 +134,7 @@ def machine_facts(device: Device) -> Mapping[str, Scalar]:
         **({"part": str(device.part)} if device.part else {}),
         "cpu": device.cpu,
         "logical_cpus": device.logical_cpus,
+        **({"cpu_quota": device.cpu_quota} if device.cpu_quota is not None else {}),
         "memory_bytes": device.memory_bytes,
         "gpu": ", ".join(gpu.name for gpu in device.gpus) or "none",
         "power_mode": device.power_mode,

@@ -62,6 +62,20 @@ def part_of_environment(environ: Mapping[str, str]) -> Part | None:
         raise DeviceError(f"{VARIABLE}={text}: {error}") from None
 
 
+def part_chosen(text: str | None) -> Part | None:
+    """Return the part that a command's ``--device`` names, else that of the environment.
+
+    Raises:
+        DeviceError: it cannot be read.
+    """
+    if text is None:
+        return part_of_environment(os.environ)
+    try:
+        return parse_part(text)
+    except ValueError as error:
+        raise DeviceError(f"--device {text}: {error}") from None
+
+
 def told_seat(text: str) -> Seat:
     """Read the seat that a worker's machine tells, by ``python -m pytest_thor.seat`` there.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_thor.artifacts.gguf_types import FILE_TYPES
 from pytest_thor.artifacts.program import run_program
+from pytest_thor.cores import cores
 from pytest_thor.errors import ArtifactError
 
 _STEP = re.compile(r"\[\s*(?P<done>\d+)/\s*(?P<all>\d+)\]")
@@ -41,7 +42,7 @@ def quantize(
     quantizer = _command(program)
     if options and len(quantizer) > 1:
         raise ArtifactError(f"{options[0]} needs a llama-quantize, and only llama-cpp-python was found; run `make`")
-    command = [*quantizer, *options, str(source), str(target), str(number), str(_threads())]
+    command = [*quantizer, *options, str(source), str(target), str(number), str(cores())]
     build: str | None = None
     tenths = 0
 
@@ -76,7 +77,3 @@ def _command(program: Path | None) -> list[str]:
         "no llama-quantize was found; `make` builds one, or install llama.cpp, "
         "or `pip install 'pytest-thor[llama-cpp-python]'`"
     )
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,7 +20,7 @@ Facts: TypeAlias = Mapping[str, Scalar]
 
 MACHINE_MUST_MATCH = frozenset(
     {
-        *("device", "part", "cpu", "logical_cpus", "memory_gib", "gpu", "power_mode"),
+        *("device", "part", "cpu", "logical_cpus", "cpu_quota", "memory_gib", "gpu", "power_mode"),
         *("clocks", "cpu_governor", "gpu_power_limit_w"),
     }
 )
@@ -29,7 +29,7 @@ MACHINE_MUST_MATCH = frozenset(
 NO_CONDITIONS = ("workload.repetitions", "workload.warmup", "workload.max_failed", "workload.text")
 """Parameters of a workload that may differ: each sample is of the same work, and a text is known by its digest."""
 
-_LATER: Facts = {"workload.client": "thor"}
+_LATER: Facts = {"workload.client": "thor", "cpu_quota": "none"}
 """What a condition is where it is not there: it is written only where it is another, for it came after the first
 baselines."""
 

@@ -18,6 +18,7 @@ from pytest_thor.host.device import HERE, Device
 from pytest_thor.host.findings import Finding
 from pytest_thor.host.lock import claim_of, exclusive
 from pytest_thor.roofline import Roof
+from pytest_thor.seat import part_chosen
 from pytest_thor.units import counted, format_bytes, format_percent, format_significant
 
 _WIDTH = 100
@@ -46,18 +47,32 @@ _MOST = 6
     help="which program an engine is, as pytest's --thor-engine; may be repeated",
 )
 @click.option(
+    "--device",
+    metavar="[NAME=]PART",
+    help="look over this part of the machine, as pytest's --thor-device; else $THOR_DEVICE",
+)
+@click.option(
     "--measure-limits",
     is_flag=True,
     help="measure now what the processor reaches, while nobody else measures here, and keep the best of it",
 )
 @click.pass_context
 def command(
-    context: click.Context, *, as_json: bool, root: Path, engines: tuple[str, ...], measure_limits: bool
+    context: click.Context,
+    *,
+    as_json: bool,
+    root: Path,
+    engines: tuple[str, ...],
+    device: str | None,
+    measure_limits: bool,
 ) -> None:
     """Look over the machine."""
     if measure_limits and root.resolve() != HERE:
         raise click.UsageError("--measure-limits: a recorded tree cannot be measured; leave --root out")
-    checkup = check(root.resolve(), engines=_chosen(engines), measure=_alone if measure_limits else None)
+    if device is not None and root.resolve() != HERE:
+        raise click.UsageError("--device: a recorded tree is looked over as a whole; leave --root out")
+    part = part_chosen(device) if root.resolve() == HERE else None
+    checkup = check(root.resolve(), part=part, engines=_chosen(engines), measure=_alone if measure_limits else None)
     if as_json:
         show_json(checkup.to_json())
     else:
@@ -85,7 +100,7 @@ def _chosen(words: tuple[str, ...]) -> dict[str, Path]:
 
 def _draw(console: Console, checkup: Checkup) -> None:
     for title, rows in (
-        ("Machine", [*_machine(checkup.device), *_limits(checkup)]),
+        ("Machine", [*_machine(checkup.device), *_limits(checkup), *_lock(checkup)]),
         ("Watched", _telemetry(checkup.channels)),
         ("Engines", [_engine(engine) for engine in checkup.engines or ()]),
     ):
@@ -107,6 +122,8 @@ def _draw(console: Console, checkup: Checkup) -> None:
 
 def _machine(device: Device) -> Iterator[tuple[str, str]]:
     yield "name", f"{device.name} ({device.slug})"
+    if device.part is not None:
+        yield "part", device.part.written
     cpus = counted(device.logical_cpus, "CPU")
     yield "processor", ", ".join(filter(None, (f"{cpus}: {device.cpu}", device.soc, device.machine)))
     memory = "not known" if device.memory_bytes is None else format_bytes(device.memory_bytes)
@@ -136,6 +153,12 @@ def _limits(checkup: Checkup) -> Iterator[tuple[str, str]]:
     yield "limits", (checkup.roofless or "not known") if checkup.roof is None else _roof(checkup.roof)
     if checkup.processor is not None and checkup.processor != checkup.roof:
         yield "processor's", _roof(checkup.processor)
+
+
+def _lock(checkup: Checkup) -> Iterator[tuple[str, str]]:
+    if checkup.lock is not None:
+        held = any(finding.topic == "lock" and finding.level == "spoils" for finding in checkup.findings)
+        yield "lock", f"{'held' if held else 'free'}, in {checkup.lock}"
 
 
 def _roof(roof: Roof) -> str:

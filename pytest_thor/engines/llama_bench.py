@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pytest_thor.cell import Backend, Cell, EngineTraits
+from pytest_thor.cores import default_threads
 from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.bench_launch import Order, measure
 from pytest_thor.engines.bench_rows import BenchTest, test_of
-from pytest_thor.engines.cores import default_threads
 from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
 from pytest_thor.engines.llama_options import SETTING_OPTIONS, HelpText, arguments, read_help
 from pytest_thor.engines.llama_program import LlamaProgram, find_llama

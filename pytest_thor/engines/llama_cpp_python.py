@@ -17,10 +17,10 @@ from typing import ClassVar
 from pydantic import BaseModel, ValidationError
 
 from pytest_thor.cell import Cell, EngineTraits
+from pytest_thor.cores import cores
 from pytest_thor.engines.base import ProgressCallback
 from pytest_thor.engines.bench_launch import Order, measure
 from pytest_thor.engines.bench_rows import BenchTest, test_of
-from pytest_thor.engines.cores import cores
 from pytest_thor.engines.llama_settings import LlamaSettings
 from pytest_thor.engines.locate import chosen
 from pytest_thor.engines.log_tail import last_words

@@ -10,8 +10,8 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from pytest_thor.cell import Cell, EngineTraits, Setting
+from pytest_thor.cores import default_threads
 from pytest_thor.engines.base import ProgressCallback
-from pytest_thor.engines.cores import default_threads
 from pytest_thor.engines.further_arguments import DESCRIPTION, leaving_alone
 from pytest_thor.engines.llama_program import LlamaProgram, find_llama
 from pytest_thor.engines.llama_server_options import SETTING_OPTIONS, read_server_help, server_arguments

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pytest_thor.cell import Cell, EngineTraits
-from pytest_thor.engines.cores import default_threads
+from pytest_thor.cores import default_threads
 from pytest_thor.engines.http_get import get
 from pytest_thor.engines.llama_options import HelpText
 from pytest_thor.engines.llama_program import LlamaProgram, find_llama

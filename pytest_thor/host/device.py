@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_thor.cores import cpu_quota
 from pytest_thor.errors import DeviceError
 from pytest_thor.host.cpu import policies
 from pytest_thor.host.nvml import Library, close_library, open_library
@@ -55,7 +56,7 @@ class Device:
     ``part`` is None for all of it, as far as this process may use it: without the GPUs that ``$CUDA_VISIBLE_DEVICES``
     keeps from it. ``gpus`` and ``logical_cpus`` are the part's.
     ``clocks`` says between which clocks it may move, ``container`` which kind this runs in (``none``), ``virtual``
-    whether a hypervisor lies below.
+    whether a hypervisor lies below, ``cpu_quota`` how many CPUs' worth of time its container gets where that is less.
     """
 
     slug: str
@@ -77,6 +78,7 @@ class Device:
     swap_bytes: int | None = None
     container: str | None = None
     virtual: bool | None = None
+    cpu_quota: float | None = None
     part: Part | None = None
 
 
@@ -101,6 +103,7 @@ def identify(root: Path = HERE, *, part: Part | None = None) -> Device:
         logical = len(part.cpus) or logical
         name = board or (gpus[0].name if gpus else cpu)
         slug = part.name or "-".join([_slug(name), *_part_words(part)])
+    quota = cpu_quota(root)
     return Device(
         slug=slug,
         name=name,
@@ -121,6 +124,7 @@ def identify(root: Path = HERE, *, part: Part | None = None) -> Device:
         swap_bytes=_meminfo_bytes(root, "SwapTotal"),
         container=_container(root),
         virtual=_is_virtual(root),
+        cpu_quota=quota if quota is not None and quota < logical else None,
         part=part,
     )
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pytest_thor.cores import with_siblings
 from pytest_thor.errors import DeviceError
 from pytest_thor.host.cpu import policies
-from pytest_thor.host.device import HERE, Device
+from pytest_thor.host.device import HERE, Device, check_gpus
 from pytest_thor.host.hygiene import DROP_CACHES
 from pytest_thor.host.jetson import gpu_clock, memory_clock
-from pytest_thor.host.lock import claim_of, held_by
+from pytest_thor.host.lock import claim_of, held_by, lock_folder
 from pytest_thor.host.nvml import Library
+from pytest_thor.host.part import ranges
 from pytest_thor.host.power_mode import clocks_are_locked
 from pytest_thor.host.sensor_file import text_of
 from pytest_thor.host.source import Source
@@ -46,6 +48,10 @@ def findings(
     """Return what a machine's files (or a recorded tree's) tell against measuring on it, the worst first."""
     found = [
         *_held(device, root),
+        *_gpus(device, root),
+        *_shared_cores(device, root),
+        *_quota(device),
+        *_lock_of_a_container(device, root),
         *_throttling(sources),
         *_heat(sources),
         *_clocks(device, root),
@@ -71,6 +77,53 @@ def _held(device: Device, root: Path) -> Iterator[Finding]:
             holder = held_by(claim_of(device))
     if holder:
         yield Finding(topic="lock", level="spoils", sentence=f"the device is being measured by {holder}", remedy="wait")
+
+
+def _gpus(device: Device, root: Path) -> Iterator[Finding]:
+    try:
+        if root == HERE:
+            check_gpus(device)
+    except DeviceError as error:
+        yield Finding(topic="gpu", level="spoils", sentence=str(error))
+
+
+def _shared_cores(device: Device, root: Path) -> Iterator[Finding]:
+    """Tell of cores of which a part has one CPU only: the lock keeps other measurements off, and nobody else."""
+    own = device.part.cpus if device.part else ()
+    rest = sorted(set(with_siblings(own, root)) - set(own))
+    if rest:
+        yield Finding(
+            topic="cores",
+            level="note",
+            sentence=f"CPU {ranges(rest)} are on the cores of cpus:{ranges(own)}: who computes there slows these down",
+            remedy=f"--device cpus:{ranges(sorted({*own, *rest}))}",
+        )
+
+
+def _quota(device: Device) -> Iterator[Finding]:
+    if device.cpu_quota is not None:
+        yield Finding(
+            topic="quota",
+            level="note",
+            sentence=f"this process gets the time of {device.cpu_quota:.3g} CPUs and may run on {device.logical_cpus}: "
+            "threads beyond are stopped in turns, and llama.cpp gets no more by default",
+            remedy="docker run --cpuset-cpus=FIRST-LAST …  # whole CPUs, in place of --cpus",
+        )
+
+
+def _lock_of_a_container(device: Device, root: Path) -> Iterator[Finding]:
+    """Tell of a container that keeps its locks to itself: nothing outside it would wait."""
+    if root != HERE or device.container in {None, "none"}:
+        return
+    folder = lock_folder()
+    mounted = (place for place in (folder, *folder.parents) if place.is_mount())
+    if next(mounted, HERE) in {HERE, Path("/run"), Path("/tmp")}:  # noqa: S108 - which containers have of their own
+        yield Finding(
+            topic="lock",
+            level="note",
+            sentence=f"locks in {folder} hold in this container only: who measures outside it does not wait for it",
+            remedy="docker run -v /run/lock:/run/lock …",
+        )
 
 
 def _throttling(sources: list[Source]) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from pytest_thor.cores import with_siblings
 from pytest_thor.errors import DeviceError
 from pytest_thor.host.device import Device
 from pytest_thor.inheritance import handed_on
@@ -49,18 +50,28 @@ class Claim:
 
 
 def claim_of(device: Device) -> Claim:
-    """Return what a measurement on a device claims: the CPUs and GPUs of a part, or without one the machine."""
+    """Return what a measurement on a device claims: the cores and GPUs of a part, or without one the machine.
+
+    A core is claimed by all its CPUs: who computes on another of them takes half of it.
+    """
     if device.part is None:
         return Claim(device=device.slug)
-    cpus = [f"cpu{number}" for number in device.part.cpus]
+    cpus = [f"cpu{number}" for number in with_siblings(device.part.cpus)]
     return Claim(device=device.slug, parts=(*cpus, *(f"gpu-{gpu.uuid or gpu.index}" for gpu in device.gpus)))
 
 
 def lock_folder() -> Path:
-    """Return where locks live: ``$THOR_LOCK_DIR``, else the first shared folder that can be written."""
+    """Return where locks live: ``$THOR_LOCK_DIR``, else the first folder that everybody can write, root or not."""
     if given := os.environ.get("THOR_LOCK_DIR"):
         return Path(given)
-    return next((place for place in _PLACES if os.access(place, os.W_OK)), _PLACES[-1])
+    return next(filter(_is_everybodys, _PLACES), _PLACES[-1])
+
+
+def _is_everybodys(place: Path) -> bool:
+    # What root alone can write (/run/lock on some distributions) would keep root's measurements apart from the others'.
+    with suppress(OSError):
+        return bool(place.stat().st_mode & stat.S_IWOTH) and os.access(place, os.W_OK)
+    return False
 
 
 @contextmanager

@@ -170,7 +170,8 @@ def _multiplying() -> float:
 
 
 def _place(device: Device, cache: Path) -> Path:
-    identity = json.dumps([device.cpu, device.logical_cpus, device.memory_bytes])
+    kept_from = [each for each in (device.part and str(device.part), device.cpu_quota) if each is not None]
+    identity = json.dumps([device.cpu, device.logical_cpus, device.memory_bytes, *kept_from])
     return cache / "limits" / f"{device.slug}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}.json"
 
 

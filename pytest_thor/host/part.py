@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_thor.cores import with_siblings
 from pytest_thor.errors import DeviceError
 from pytest_thor.host.sensor_file import text_of
 
@@ -162,6 +164,17 @@ def pin(part: Part) -> Callable[[], None]:
     return restore
 
 
+@contextmanager
+def bound_to(part: Part | None) -> Iterator[None]:
+    """Bind this thread, as :func:`pin` does, for the duration of the block; None leaves it as it is."""
+    restore = pin(part) if part else None
+    try:
+        yield
+    finally:
+        if restore:
+            restore()
+
+
 def environment(part: Part) -> Mapping[str, str]:
     """Return what CUDA must be told so that it uses a part's GPUs and no other.
 
@@ -189,6 +202,16 @@ def overlapping(parts: Sequence[Part]) -> tuple[Part, Part] | None:
     for number, one in enumerate(parts):
         for other in parts[number + 1 :]:
             if set(one.gpus).intersection(other.gpus) or set(one.cpus).intersection(other.cpus):
+                return one, other
+    return None
+
+
+def sharing_cores(parts: Sequence[Part], root: Path = Path("/")) -> tuple[Part, Part] | None:
+    """Return two parts with CPUs on one core, or None: they cannot be measured side by side."""
+    for number, one in enumerate(parts):
+        of_its_cores = with_siblings(one.cpus, root)
+        for other in parts[number + 1 :]:
+            if set(of_its_cores).intersection(other.cpus):
                 return one, other
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from pytest_thor.host import measured_roof
 from pytest_thor.host.device import Gpu, identify
 from pytest_thor.host.findings import Finding
 from pytest_thor.host.limits import limits_in_use
-from pytest_thor.host.lock import claim_of, held_by
+from pytest_thor.host.lock import claim_of, exclusive, held_by
+from pytest_thor.host.part import parse_part
 from pytest_thor.measurement import EngineBuild
 from tests.unit.host.trees import plant, write
 
@@ -168,3 +170,62 @@ def test_an_engine_that_is_wrongly_said(word: str, complaint: str) -> None:
 
     assert result.exit_code == 2
     assert complaint in result.output
+
+
+CPU = max(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("words", [("--device", f"mine=cpus:{CPU}"), ()])
+def test_a_part_is_looked_over_alone(
+    words: tuple[str, ...], own_device_lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.sched_getaffinity(0)
+    monkeypatch.setenv("THOR_CACHE", str(tmp_path))
+    monkeypatch.setenv("THOR_DEVICE", "gpu:77" if words else f"mine=cpus:{CPU}")
+    monkeypatch.setattr(doctor, "check", partial(check, watch_s=0.01))
+    part = parse_part(f"mine=cpus:{CPU}")
+    seen: list[set[int]] = []
+
+    def measure(*_: object) -> tuple[float, float]:
+        seen.append(os.sched_getaffinity(0))
+        return 23e9, 0.25e12
+
+    monkeypatch.setattr(measured_roof, "_measure", measure)
+    with exclusive(claim_of(identify(part=part)), on_wait=pytest.fail):
+        found = json.loads(run(*words, "--json").output)
+    shown = run(*words, "--measure-limits").output
+
+    assert (found["device"]["slug"], found["device"]["logical_cpus"]) == ("mine", 1)
+    assert found["device"]["part"]["cpus"] == [CPU]
+    assert found["lock"] == str(own_device_lock)
+    [holder] = [each["sentence"] for each in found["findings"] if each["topic"] == "lock" and each["level"] == "spoils"]
+    assert f"is being measured by process {os.getpid()} since " in holder
+    assert f"part              mine=cpus:{CPU}\n" in shown
+    assert f"lock              free, in {own_device_lock}" in shown.replace("\n                  ", "")
+    assert seen == [{CPU}]
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "complaint"),
+    [
+        (("--device", "cpus:x"), "", "--device cpus:x: expected gpu:INDEX"),
+        (("--device", "cpus:9999"), "", "cpus:9999: there is no CPU 9999; this process may run on"),
+        ((), "cpus:x", "THOR_DEVICE=cpus:x: expected gpu:INDEX"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(
+    words: tuple[str, ...], environment: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THOR_DEVICE", environment)
+    result = run(*words)
+
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_another_machine_has_no_part_here(thor: Path) -> None:
+    result = run("--root", str(thor), "--device", "cpus:0")
+
+    assert result.exit_code == 2
+    assert "--device: a recorded tree is looked over as a whole" in result.output

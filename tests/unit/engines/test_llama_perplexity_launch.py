@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_thor.cell import ArtifactReference, Cell, Setting
+from pytest_thor.cores import cores
 from pytest_thor.engines import perplexity_launch
-from pytest_thor.engines.cores import cores
 from pytest_thor.engines.kept_logits import KEPT_S, read_head
 from pytest_thor.engines.llama_perplexity import LlamaPerplexity, LlamaPerplexitySettings
 from pytest_thor.engines.reference_model import ReferenceModel

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_thor.host.device import identify
+from pytest_thor.host.device import HERE, Gpu, identify
 from pytest_thor.host.findings import Finding, findings
+from pytest_thor.host.part import Part
 from pytest_thor.host.telemetry import local_sources
 from tests.unit.host.trees import plant, write
 
@@ -81,3 +83,53 @@ def test_a_virtual_machine_without_anything(tmp_path: Path) -> None:
     write(tmp_path, "proc/cpuinfo", "model name : AMD EPYC\nflags : fpu hypervisor\n")
 
     assert list(said(tmp_path)) == ["energy", "virtual"]
+
+
+def test_a_part_that_has_half_of_its_cores_is_told_what_to_take(thor: Path) -> None:
+    for number, mask in ((0, "5"), (1, "a"), (2, "5"), (3, "a")):
+        write(thor, f"sys/devices/system/cpu/cpu{number}/topology/thread_siblings", f"{mask}\n")
+    device = identify(thor)
+
+    def shared(*cpus: int) -> list[Finding]:
+        return [
+            each for each in findings(replace(device, part=Part(cpus=cpus)), [], root=thor) if each.topic == "cores"
+        ]
+
+    assert shared(0, 2) == []
+    [found] = shared(0, 1, 2)
+    assert found.sentence == "CPU 3 are on the cores of cpus:0-2: who computes there slows these down"
+    assert found.remedy == "--device cpus:0-3"
+
+
+def test_a_container_that_gets_less_time_than_it_has_cpus_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "proc/cpuinfo", "processor\t: 0\nprocessor\t: 1\nmodel name : AMD EPYC\n")
+    write(tmp_path, "proc/self/cgroup", "0::/\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
+
+    assert "gets the time of 1.5 CPUs and may run on 2" in said(tmp_path)["quota"].sentence
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "200000 100000\n")
+    assert "quota" not in said(tmp_path)
+
+
+def test_locks_that_a_container_keeps_to_itself_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
+    device = replace(identify(), container="docker", virtual=False)
+
+    def locks() -> list[Finding]:
+        return [each for each in findings(device, []) if each.topic == "lock"]
+
+    monkeypatch.setattr(Path, "is_mount", lambda path: path in {Path("/"), Path("/tmp")})
+    [found] = locks()
+    assert found.sentence.startswith(f"locks in {tmp_path} hold in this container only")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path.parent)
+    assert locks() == []
+    device = replace(device, container="none")
+    monkeypatch.setattr(Path, "is_mount", lambda _: False)
+    assert locks() == []
+
+
+def test_a_gpu_that_is_not_measured_whole_is_found() -> None:
+    device = replace(identify(), gpus=(Gpu(name="NVIDIA H200", memory_bytes=None, divided=True),))
+
+    [found] = [each for each in findings(device, [], root=HERE) if each.topic == "gpu"]
+    assert (found.level, found.sentence[:16]) == ("spoils", "gpu:0 is divided")

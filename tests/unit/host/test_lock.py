@@ -310,3 +310,27 @@ def test_a_device_claims_what_it_uses() -> None:
     assert claim_of(device(Part(gpus=(1,)), (gpu,))).parts == ("gpu-GPU-77",)
     assert claim_of(device(Part(gpus=(1,), cpus=(3,)), (gpu,))).parts == ("cpu3", "gpu-GPU-77")
     assert claim_of(device(None, (gpu,))).parts == ()
+
+
+def test_locks_live_where_everybody_can_write_and_not_where_root_alone_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THOR_LOCK_DIR")
+    first, second = tmp_path / "run", tmp_path / "tmp"
+    for folder, mode in ((first, 0o755), (second, 0o1777)):
+        folder.mkdir()
+        folder.chmod(mode)
+    monkeypatch.setattr(lock, "_PLACES", (first, second))
+
+    assert lock_folder() == second
+    first.chmod(0o1777)
+    assert lock_folder() == first
+    first.rmdir()
+    assert lock_folder() == second
+
+
+def test_a_core_is_claimed_with_all_its_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "with_siblings", lambda cpus: sorted({*cpus, *(cpu + 8 for cpu in cpus)}))
+    device = replace(identify(), part=Part(cpus=(0, 1)), gpus=())
+
+    assert claim_of(device).parts == ("cpu0", "cpu1", "cpu8", "cpu9")

@@ -21,6 +21,7 @@ from pytest_thor.host.part import (
     pin,
     ranges,
     shared_memory_nodes,
+    sharing_cores,
     visible_gpus,
 )
 from tests.unit.host.trees import write
@@ -226,6 +227,14 @@ def test_parts_that_share_something_are_found() -> None:
     assert overlapping([first, second, Part(gpus=(1,))]) is None
     assert overlapping([first, second, Part(gpus=(0, 1))]) == (second, Part(gpus=(0, 1)))
     assert overlapping([second, first, Part(cpus=(1, 5))]) == (first, Part(cpus=(1, 5)))
+
+
+def test_cpu_sets_of_one_core_are_found(tmp_path: Path) -> None:
+    for number, mask in ((0, "5"), (1, "a"), (2, "5"), (3, "a")):
+        write(tmp_path, f"sys/devices/system/cpu/cpu{number}/topology/thread_siblings", f"{mask}\n")
+
+    assert sharing_cores([Part(cpus=(0, 2)), Part(cpus=(1, 3)), Part(gpus=(0,))], tmp_path) is None
+    assert sharing_cores([Part(cpus=(0, 1)), Part(cpus=(2,))], tmp_path) == (Part(cpus=(0, 1)), Part(cpus=(2,)))
 
 
 def test_cpu_sets_of_one_memory_node_are_found(tmp_path: Path) -> None:
