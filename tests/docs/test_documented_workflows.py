@@ -76,6 +76,54 @@ def inputs_of(path: Path) -> dict[str, dict[str, str]]:
     return inputs
 
 
+def tables(heading: str) -> Iterator[list[list[str]]]:
+    """Yield the tables of a section of docs/ci.md, without their heads, as cells of text."""
+    section = (
+        (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    )
+    for table in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
+        yield [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+
+
+def documented_inputs(heading: str) -> dict[str, str]:
+    """Return the inputs that a section's first table tells, each with its default as it is written there."""
+    rows = next(tables(heading))
+    return {name: default.strip("`") for names, default, _ in rows for name in re.findall(r"`([\w-]+)`", names)}
+
+
+def test_every_input_is_told_with_its_default_and_no_other() -> None:
+    action = inputs_of(ROOT / ".github" / "actions" / "thor-bench")
+    told = documented_inputs("One job on a machine of yours")
+    assert told == {name: one.get("default", "") for name, one in action.items()}
+
+    called = inputs_of(ROOT / ".github" / "workflows" / "thor-bench-run.yml")
+    also = documented_inputs("Plan, measure, report")
+    same = {name: one for name, one in told.items() if name in called} | {"cuda-arch": "110"}
+    assert {**same, **also} == {name: one.get("default", "") for name, one in called.items()}
+    assert not set(also) & set(told)
+
+
+def test_every_artifact_is_told_and_no_other() -> None:
+    workflow = read((ROOT / ".github" / "workflows" / "thor-bench-run.yml").read_text(encoding="utf-8"))
+    uploads = [
+        step["with"]["name"] for job in jobs(workflow) for step in job["steps"] if "/upload-a" in step.get("uses", "")
+    ]
+    kept = {re.sub(r"\$\{\{ \w+\.(?P<of>\w+) \}\}", lambda match: match["of"], name) for name in uploads}
+    [_, told] = tables("Plan, measure, report")
+    assert {row[0].strip("`") for row in told} == {
+        name.replace("device", "DEVICE").replace("name", "JOB") for name in kept
+    }
+
+
+def test_what_a_user_replaces_is_two_words_said_in_one_place() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    placeholders = set(
+        re.findall(r"(?<![-~`\w])[A-Z]{4,}(?![-\w])", "".join(block.text for block in SHOWN if OWN.search(block.text)))
+    )
+    assert placeholders == {"OWNER", "COMMIT"}
+    assert page.count("**What you replace**") == 1
+
+
 def test_a_part_of_a_call_asks_for_inputs_of_the_workflow_that_is_called() -> None:
     [block] = [block for block in SHOWN if "strategy:" in block.text and "jobs:" not in block.text]
     assert set(read(block.text)["with"]) <= set(inputs_of(ROOT / ".github" / "workflows" / "thor-bench-run.yml"))
