@@ -39,6 +39,8 @@ from pytest_thor.serving.queue import RequestQueue
 _REFUSED_PAUSE_NS = 6 * NS // 10
 _CONNECT_TIMEOUT_NS = 15 * NS
 RESPONSE_LIMIT_BYTES = 64 * 1024 * 1024
+RESPONSE_LIMIT_ARRIVALS = 2_000_000
+"""Each costs some hundred bytes beside its own, and it may bring one."""
 
 
 class Client:
@@ -243,6 +245,9 @@ class Client:
             many = len(exchange.pieces) > RESPONSE_LIMIT_BYTES // READ_BYTES
             if many and exchange.size_bytes > RESPONSE_LIMIT_BYTES:
                 detail = f"the response is larger than {RESPONSE_LIMIT_BYTES} bytes"
+                self._abandon(run, connection, Fault(cause="too-large", detail=detail))
+            elif len(exchange.pieces) > RESPONSE_LIMIT_ARRIVALS:
+                detail = f"the response came in more than {RESPONSE_LIMIT_ARRIVALS} pieces"
                 self._abandon(run, connection, Fault(cause="too-large", detail=detail))
             elif exchange.sent_ns is not None and now_ns - exchange.sent_ns > limit_ns:
                 detail = f"no end after {limits.request_timeout_s:g} s and {exchange.size_bytes} bytes"

@@ -161,7 +161,7 @@ class Connection:
         return self._look_for_end(exchange)
 
     def _receive_tls(self, tls: ssl.SSLSocket) -> bool:
-        """Take what TLS holds, all of it: the kernel tells of nothing that is already decrypted."""
+        """Take a record, all of it: the kernel tells of nothing that is already decrypted, but of any other record."""
         while True:
             try:
                 data = tls.recv(READ_BYTES)
@@ -176,6 +176,8 @@ class Connection:
             self.exchange.pieces.append(data)
             if self._look_for_end(self.exchange):
                 return True
+            if not tls.pending():
+                return False
 
     def _look_for_end(self, exchange: Exchange) -> bool:
         if not exchange.pieces[-1]:

@@ -43,7 +43,7 @@ def parse_head(data: bytes) -> Head | None:
     while True:
         end = data.find(b"\r\n\r\n", start)
         if end < 0:
-            if len(data) - start > HEAD_LIMIT_BYTES or not data.startswith(b"HTTP/1."[: len(data) - start], start):
+            if len(data) > HEAD_LIMIT_BYTES or not data.startswith(b"HTTP/1."[: len(data) - start], start):
                 raise MalformedResponse(f"the answer is not HTTP: it starts with {data[start : start + 40]!r}")
             return None
         head = _read_head(data[start:end], size=end + 4)

@@ -12,6 +12,8 @@ from typing import Any
 
 _MOST_TOKENS = 10_000_000
 """No model takes or gives more for one request; what says so counts something else."""
+_LONGEST_BYTES = 16 << 20
+"""Of JSON; its value may take thirty times the memory."""
 _TEXT_FIELDS = ("text", "content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -44,6 +46,8 @@ def read_message(data: bytes, *, is_error: bool = False) -> Message:
     Raises:
         MalformedMessage: it is not a JSON object.
     """
+    if len(data) > _LONGEST_BYTES:
+        raise MalformedMessage(f"an event of {len(data)} bytes: expected at most {_LONGEST_BYTES}")
     text = data.decode("utf-8", "replace")
     try:
         content = json.loads(text)

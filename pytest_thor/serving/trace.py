@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pytest_thor.serving.exchange import Exchange, Fault
 from pytest_thor.serving.http_response import MalformedResponse, read_chunks
@@ -22,6 +22,7 @@ Outcome: TypeAlias = Literal["complete", "short", "long", "uncounted", "failed"]
 _DONE = b"[DONE]"
 _FAILED_FINISHES = frozenset({"error", "abort"})
 _SHOWN = 300
+_LONGEST_ERROR_BYTES = 1 << 20
 _MOST_BELIEVED = 2
 """An answer that claims more than so many times the tokens asked is not believed as to which message brought them."""
 
@@ -149,12 +150,18 @@ class _Arrivals:
 
 def _http_fault(status: int, reason: str, body: bytes) -> Fault:
     text = body.decode("utf-8", "replace").strip()
+    content = _object(body)
+    said = error_text(content, is_error=True) if content else text
+    return Fault(cause=f"http-{status}", detail=(said or reason or "without a word")[:_SHOWN])
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object that an answer without events is, as an error may be; empty where it is none."""
     try:
-        content = json.loads(text)
+        content = json.loads(body) if len(body) <= _LONGEST_ERROR_BYTES else None
     except (ValueError, RecursionError):
         content = None
-    said = error_text(content, is_error=True) if isinstance(content, dict) else text
-    return Fault(cause=f"http-{status}", detail=(said or reason or "without a word")[:_SHOWN])
+    return content if isinstance(content, dict) else {}
 
 
 def _read_stream(trace: Trace, payload: bytes, arrivals: _Arrivals, dialect: Dialect) -> Trace:
@@ -194,11 +201,7 @@ def _error(messages: Sequence[tuple[int, Message]]) -> Fault | None:
 
 
 def _no_stream(payload: bytes) -> Fault:
-    try:
-        content = json.loads(payload)
-    except (ValueError, RecursionError):
-        content = None
-    said = error_text(content) if isinstance(content, dict) else None
+    said = error_text(_object(payload))
     if said is not None:
         return Fault(cause="stream-error", detail=said[:_SHOWN])
     return Fault(cause="malformed-sse", detail=f"the response holds no events: it starts with {payload[:80]!r}")

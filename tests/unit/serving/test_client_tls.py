@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import socket
 import ssl
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_thor.serving.arrival_clock import ArrivalClock
+from pytest_thor.serving.connection import Connection, look_up
+from pytest_thor.serving.exchange import Exchange
 from pytest_thor.serving.run import run_load
 from tests.fakes.scripted_server import Reply, completion
 from tests.unit.serving.conftest import make_load, make_target, make_workload, never_died
@@ -78,6 +82,47 @@ def test_a_stream_over_tls_is_read_like_any_other(
     assert (result.failure, result.doubts) == (None, ())
     assert result.evidence["requests"]["complete"] == 2
     assert result.evidence["client"]["stamped_by_kernel"] == 0
+
+
+def test_a_server_that_sends_without_end_is_left_after_each_record(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    records = [b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 100] * 50]
+
+    def answer() -> None:
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as server:
+            server.recv(100)
+            for record in records:
+                server.sendall(record)
+            sent.set()
+            over.wait(10)
+
+    sent, over = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        connection = Connection(look_up("127.0.0.1", listener.getsockname()[1], tls=True), ArrivalClock())
+        try:
+            while not connection.is_open:
+                select.select([connection.fileno], [], [], 0.01)
+                connection.advance()
+            exchange = Exchange(index=0, prompt_len=1, output_len=1, due_ns=0)
+            connection.send(exchange, b"GET / HTTP/1.1\r\n\r\n")
+            assert sent.wait(10)
+            arrived: list[int] = []
+            while sum(arrived) < sum(map(len, records)):
+                select.select([connection.fileno], [], [], 10)
+                assert not connection.receive()
+                arrived.append(exchange.size_bytes - sum(arrived))
+            assert [size for size in arrived if size] == [len(record) for record in records]
+        finally:
+            over.set()
+            connection.close()
+            thread.join()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_a_counted_failure(tls_port: int) -> None:

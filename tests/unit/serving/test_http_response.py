@@ -71,7 +71,13 @@ def test_unusual_chunks_end_where_they_should(body: bytes) -> None:
     assert end_of(response[:-1], []) is None
 
 
-@pytest.mark.parametrize("body", [b"zz\r\n", b"2\r\nabc\r\n", b"-1\r\n\r\n", b"\r\n", b"x" * 5000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"zz\r\n", b"2\r\nabc\r\n", b"-1\r\n\r\n", b"\r\n", b"x" * 5000, b" " * 5000, b";" * 5000),
+        *(b"+1\r\nx\r\n", b"0x10\r\n", b"1_0\r\n", b"1.0\r\n", b"f" * 9 + b"\r\n", b"9" * 5000, b"\xd9\xa3\r\nabc\r\n"),
+    ],
+)
 def test_what_is_no_chunk_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedResponse):
         read_chunks(body)
@@ -120,6 +126,17 @@ def test_a_head_without_end_is_refused() -> None:
         parse_head(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000)
 
 
-def test_a_length_that_is_no_number_is_refused() -> None:
+def test_interim_responses_without_end_are_refused() -> None:
+    with pytest.raises(MalformedResponse):
+        parse_head(b"HTTP/1.1 100 Continue\r\n\r\n" * 3000)
+
+
+@pytest.mark.parametrize("length", [b"some", b"-1", b"+1", b"0x10", b"1e3", b"1.0", b"1_0", b"1, 1", b"9" * 19, b""])
+def test_a_length_that_is_no_number_is_refused(length: bytes) -> None:
     with pytest.raises(MalformedResponse, match="Content-Length"):
-        parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n")
+        parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n")
+
+
+def test_a_chunk_size_is_hexadecimal() -> None:
+    found = read_chunks(b"1e3\r\n" + b"x" * 0x1E3 + b"\r\n0\r\n\r\n")
+    assert (found.payload, found.complete) == (((5, 5 + 0x1E3),), True)
