@@ -107,7 +107,7 @@ class VllmClient:
                     evidence={"seed": load.seed, "vllm_client": {**evidence, "log_tail": log_tail}},
                 )
             try:
-                result = read_result((folder / "result.json").read_text(), len(planned))
+                result = read_result((folder / "result.json").read_bytes(), len(planned))
             except UnreadableResult as error:
                 return LoadResult(failure=str(error), evidence={"vllm_client": {**evidence, "log_tail": log_tail}})
         counted = _difference(before, count_tokens())

@@ -43,7 +43,11 @@ _CAUSES = (
 )
 """What stands in an error of its, and the cause that it is; the first that fits."""
 
-_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_CENTURY_S = 3e9
+_Seconds = Annotated[float, Field(ge=0, le=_CENTURY_S)]
+_Tokens = Annotated[int, Field(ge=0, le=10_000_000)]
+"""Of one request; no model takes or gives more."""
+_Total = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class UnreadableResult(ValueError):  # noqa: N818 - named as the other faults of a response are
@@ -58,19 +62,19 @@ class ClientResult(BaseModel):
     """
 
     duration: _Seconds
-    completed: int
-    failed: int
-    total_input_tokens: int
-    total_output_tokens: int
+    completed: _Total
+    failed: _Total
+    total_input_tokens: _Total
+    total_output_tokens: _Total
     output_throughput: float
-    input_lens: list[int]
-    output_lens: list[int]
+    input_lens: list[_Tokens]
+    output_lens: list[_Tokens]
     ttfts: list[_Seconds]
     itls: list[list[_Seconds]]
     start_times: list[_Seconds]
-    queue_times: list[float] | None = None
+    queue_times: list[Annotated[float, Field(ge=-_CENTURY_S, le=_CENTURY_S)]] | None = None
     errors: list[str]
-    usage_tokens: list[int]
+    usage_tokens: list[_Tokens]
     cpu_s: _Seconds
 
     def as_it_counts(self) -> dict[str, Any]:
@@ -87,7 +91,7 @@ class ServerCount:
     output: int
 
 
-def read_result(text: str, requests: int) -> ClientResult:
+def read_result(text: str | bytes, requests: int) -> ClientResult:
     """Read what the client wrote of so many requests.
 
     Raises:

@@ -109,14 +109,15 @@ _RECORDED: dict[str, dict[str, Any]] = json.loads((GOLDEN / "vllm_client_0.32.0.
 def read_client(content: bytes, folder: Path) -> None:
     requests = 3
     try:
-        result = read_result(content.decode("utf-8", errors="replace"), requests)
+        result = read_result(content, requests)
     except UnreadableResult as error:
         assert len(str(error)) < 2000  # noqa: PT017
         return
     planned = list(make_load(requests, output_len=6).requests)
-    for dialect in DIALECTS:
+    for dialect, rate in zip(DIALECTS, (None, 2.0, None), strict=True):
         for counted in (None, ServerCount(prompt=24, output=18)):
-            found = traces_of(result, planned, Asked(client="vllm"), make_target(1, dialect), counted)
+            asked = Asked(client="vllm", request_rate=rate)
+            found = traces_of(result, planned, asked, make_target(1, dialect), counted)
             notes_of(result, found)
             for trace in found:
                 json.dumps(latencies([trace]), allow_nan=False)
