@@ -41,9 +41,10 @@ def run_program(
     """
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     with _started(command, environment) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if text := redacted(line.rstrip())[:_LINE_CHARACTERS]:
+        output = process.stdout
+        assert output is not None
+        for line in iter(lambda: output.readline(_LINE_CHARACTERS), ""):  # of a longer line in pieces
+            if text := redacted(line.rstrip()):
                 tail.append(text)
                 on_line(text)
         return Ended(process.wait(), tuple(tail))

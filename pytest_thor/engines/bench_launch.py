@@ -23,8 +23,9 @@ from pytest_thor.redaction import redacted
 GRACE_S = 5.0
 """Seconds that an engine has to end by itself when it is asked to."""
 
-_PROGRESS = re.compile(r"llama-bench: benchmark (\d+)/\d+: (.+)")
+_PROGRESS = re.compile(r"llama-bench: benchmark ([1-9]\d{0,8})/\d+: (.{1,500})")
 _TIMED = re.compile(r"(?:prompt|generation) run \d+/\d+")
+_MOST_NOTES = 100
 _BUILD_FIELDS = ("build_commit", "build_number", "cpu_info", "gpu_info", "backends")
 
 
@@ -86,7 +87,7 @@ class _Reading:
         try:
             row = read_row(line.text)
         except UnreadableRowError as problem:
-            self._notes.append(f"a row could not be read: {problem}")
+            self._note(f"a row could not be read: {problem}")
             self._log.add(redacted(line.text)[:1000])
             return
         if row is None:
@@ -116,7 +117,7 @@ class _Reading:
         test = self._test_of(row)
         if test is None:
             self.surplus = True
-            self._notes.append(
+            self._note(
                 f"a row that nobody asked for: n_prompt {row.n_prompt}, n_gen {row.n_gen}, n_depth {row.n_depth}"
             )
             return
@@ -155,6 +156,10 @@ class _Reading:
             self._step = one_line(redacted(f"{test}: {match[2].replace(' run', '')}"))
             self._on_progress(Progress(cell=cells[0], step=self._step))
         return True
+
+    def _note(self, what: str) -> None:
+        if len(self._notes) < _MOST_NOTES:
+            self._notes.append(what)
 
     def _begin(self) -> None:
         self._clock = RepetitionClock()

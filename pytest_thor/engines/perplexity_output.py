@@ -18,23 +18,26 @@ Mode: TypeAlias = Literal["perplexity", "divergence"]
 
 PERPLEXITY: Final = "Mean PPL(Q)"
 DIVERGENCE: Final = "Mean KLD"
-_BEGINS = re.compile(r"\bover (\d+) chunks")
-_TOO_SHORT = re.compile(r"tokenizes to only (\d+) tokens")
-_OTHER_VOCABULARY = re.compile(r"inconsistent vocabulary \((\d+) vs (\d+)\)")
+_BEGINS = re.compile(r"\bover (\d{1,9}) chunks")
+_TOO_SHORT = re.compile(r"tokenizes to only (\d{1,9}) tokens")
+_OTHER_VOCABULARY = re.compile(r"inconsistent vocabulary \((\d{1,9}) vs (\d{1,9})\)")
 _NOT_DECODED = re.compile(r"failed to (?:decode|eval)\b")
 _NUMBER = r"([-+]?(?:\d+(?:\.\d+)?|nan|inf))"
 _ROWS: Mapping[Mode, re.Pattern[str]] = {
     "perplexity": re.compile(rf"\s*\d+\s+{_NUMBER}(?:\s+{_NUMBER}){{2}}\s*$"),
     "divergence": re.compile(rf"\s*\d+\s+{_NUMBER}\s+±\s+{_NUMBER}(?:\s+{_NUMBER}\s+±\s+{_NUMBER})"),
 }
-_STATISTIC = re.compile(rf"(\S[^:]*?)\s*:\s+{_NUMBER}\s*%?(?:\s+±.*)?$")
+_STATISTIC = re.compile(rf"(\S[^:]*):\s+{_NUMBER}(?:\s*%)?(?:\s+±.*|\s*)$")
+_LONGEST_LINE = 500  # characters; those that hold a number have less than a hundred
+_MOST_ROWS = 10_000_000
+_MOST_STATISTICS = 1000
 
 
 class PerplexityOutput:
     """Reads one run. ``chunks`` is how many it announced, ``perplexities`` the running value after each.
 
-    ``statistics`` are those of the end, by the names that the program gives them; ``window`` is when it calculated, in
-    seconds of ``time.monotonic()``.
+    ``no_number`` is after which chunk, counted from 1, it was none, and what it was. ``statistics`` are those of the
+    end, by the names that the program gives them; ``window`` is when it calculated, in seconds of ``time.monotonic()``.
     """
 
     def __init__(self, mode: Mode) -> None:
@@ -46,19 +49,24 @@ class PerplexityOutput:
         self.vocabularies: tuple[int, int] | None = None
         self.not_decoded = False
         self.perplexities: list[float] = []
+        self.no_number: tuple[int, float] | None = None
         self.statistics: dict[str, float] = {}
 
     def line(self, line: Line) -> bool:
         """Take one line; tell whether it says how far the run is."""
         if line.stream == "stderr":
             return self._said(line.text)
+        if len(line.text) > _LONGEST_LINE:
+            return False
         row = _ROWS[self._mode].match(line.text)
-        if row:
+        if row and len(self.perplexities) < _MOST_ROWS:
             self.perplexities.append(float(row[1]))
+            if self.no_number is None and not math.isfinite(self.perplexities[-1]):
+                self.no_number = len(self.perplexities), self.perplexities[-1]
             self._latest = time.monotonic()
             return True
         statistic = _STATISTIC.match(line.text)
-        if statistic and self._mode == "divergence":
+        if statistic and self._mode == "divergence" and len(self.statistics) < _MOST_STATISTICS:
             self.statistics[" ".join(statistic[1].split())] = float(statistic[2])
         return False
 
@@ -81,12 +89,6 @@ class PerplexityOutput:
         if self._mode == "divergence":
             return {PERPLEXITY, DIVERGENCE} <= self.statistics.keys()
         return self.chunks is not None and len(self.perplexities) == self.chunks
-
-    @property
-    def no_number(self) -> tuple[int, float] | None:
-        """After which chunk, counted from 1, the perplexity was no number, and what it was; None where all are."""
-        found = ((number, value) for number, value in enumerate(self.perplexities, 1) if not math.isfinite(value))
-        return next(found, None)
 
     @property
     def window(self) -> tuple[tuple[float, float], ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_thor.engines.process import run_briefly
 from pytest_thor.errors import EngineMissing
 
-_VERSION = re.compile(r"^version:\s*(.+?)\s*$", re.MULTILINE)
+_VERSION = re.compile(r"^version:[ \t]*(\S.{0,200})", re.MULTILINE)
 _COMMIT = re.compile(r"(?:\bcommit\s+|\()([0-9a-f]{7,40})\b")
 
 
@@ -29,8 +29,8 @@ def parse_version(printed: str) -> tuple[str | None, str | None]:
     match = _VERSION.search(printed)
     if match is None:
         return None, None
-    commit = _COMMIT.search(match[1])
-    version = match[1]
+    version = match[1].rstrip()
+    commit = _COMMIT.search(version)
     if commit is not None:
         version = re.sub(rf"\s*\({commit[1]}\)|,?\s*commit {commit[1]}", "", version)
     return version, commit and commit[1]
