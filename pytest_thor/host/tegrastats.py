@@ -89,8 +89,8 @@ class TegrastatsSource:
         self._begun = b""
         self._reading: Reading = {}
         deadline = time.monotonic() + _PATIENCE_S
-        while not self._reading and select.select([self._fd], [], [], max(deadline - time.monotonic(), 0))[0]:
-            if not self._take():
+        while not self._reading and (left_s := deadline - time.monotonic()) > 0:
+            if select.select([self._fd], [], [], left_s)[0] and not self._take():
                 break
         self.channels = tuple(self._reading)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_thor.host import tegrastats
 from pytest_thor.host.tegrastats import TegrastatsSource, parse
 from tests.unit.host.trees import GOLDEN
 
@@ -87,3 +88,35 @@ def test_where_there_is_none_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     with pytest.raises(FileNotFoundError, match="no tegrastats"):
         TegrastatsSource()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "script",
+    ["exec sleep 60", "exec yes tegrastats", "exec yes '' ", "printf 'RAM 1/'; exec sleep 60", "exec cat /dev/zero"],
+)
+def test_one_that_is_silent_or_floods_without_a_word_is_given_up(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tegrastats, "_PATIENCE_S", 0.3)
+    program = tmp_path / "tegrastats"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    source = TegrastatsSource(str(program))
+
+    assert (source.channels, list(source.read())) == ((), [])
+    assert source.trouble() == "tegrastats wrote no line that tells anything"
+    source.close()
+    assert len(source._begun) <= tegrastats._LONGEST_LINE
+
+
+def test_the_last_whole_line_of_a_flood_is_read(tmp_path: Path) -> None:
+    program = tmp_path / "tegrastats"
+    program.write_text("#!/bin/sh\nexec yes 'RAM 1000/4000MB'\n")
+    program.chmod(0o755)
+    source = TegrastatsSource(str(program))
+
+    readings = [list(source.read()) for _ in range(100)]
+    source.close()
+
+    assert readings == [[3000 * 2.0**20]] * 100
