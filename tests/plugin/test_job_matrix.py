@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_thor.baseline.history import StoredRun, append_named
 from tests.plugin.project import TWO_MODELS
 
 
@@ -60,6 +62,36 @@ def test_the_number_of_shards_may_stand_in_the_ini_file(pytester: pytest.Pyteste
 
 def test_nothing_selected_is_an_empty_matrix(pytester: pytest.Pytester) -> None:
     assert listed(pytester, "-k", "nothing_of_the_kind") == []
+
+
+def keep(store: Path, device: str, *models: tuple[str, str], tg_tps: float) -> None:
+    run = StoredRun(
+        finished_at="2026-01-01T00:00:00+00:00",
+        verdict="unchanged",
+        version=None,
+        commit=None,
+        conditions="x",
+        values=({"tg_tps": tg_tps},) * 4,
+    )
+    for model, quant in models:
+        words = {"matrix": "two", "model": model, "quant": quant, "backend": "llama.cpp", "workload": "tg8"}
+        append_named(store, device, words, run)
+
+
+def test_history_tells_how_long_and_of_several_devices_the_one_with_most_cells(pytester: pytest.Pytester) -> None:
+    models = [("alpha", "Q4_K_M"), ("alpha", "Q8_0"), ("beta", "Q8_0")]
+    keep(pytester.path / "baselines", "slow", *models[:1], tg_tps=1.0)
+    keep(pytester.path / "baselines", "fast", *models, tg_tps=8.0)
+    selected = ("-k", "llama.cpp and tg8")
+
+    # Four launches, each 15 s to start and 5 repetitions and one to warm up, of 8 tokens at 8 a second.
+    assert [(job["name"], job["cells"], job["expected_s"]) for job in listed(pytester, *selected)] == [
+        ("alpha", 2, 2 * 4 * (15 + 6)),
+        ("beta", 1, 4 * (15 + 6)),
+    ]
+    assert [job["cells"] for job in listed(pytester, *selected, "--thor-shards=2")] == [2, 1]
+    [whole] = listed(pytester, "--thor-shards=1")
+    assert (whole["cells"], whole["expected_s"] > 3 * 4 * (15 + 6)) == (12, True)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "257", "1.5", ""])

@@ -123,6 +123,26 @@ def test_the_longest_engine_starts_are_dealt_out_first(monkeypatch: pytest.Monke
     assert [job.expected_s for job in jobs] == [6 * (20 + 15), 40 + 8 + 20 + 20 + 4 * 15]
 
 
+@given(st.lists(st.floats(0.5, 500.0), min_size=1, max_size=9), st.integers(1, 6), st.integers(0, 3))
+def test_no_job_is_longer_than_an_equal_share_and_the_longest_engine_start(
+    tmp_path_factory: pytest.TempPathFactory, speeds: list[float], shards: int, unknown: int
+) -> None:
+    root = tmp_path_factory.mktemp("store")
+    everything = [cell("m", f"known-{number}", "q", "b", "w") for number in range(len(speeds))]
+    store(root, {one.model.name: speed for one, speed in zip(everything, speeds, strict=True)})
+    everything += [cell("m", f"new-{number}", "q", "b", "w") for number in range(unknown)]
+
+    def lengths(jobs: int) -> list[float]:
+        dealt = deal(everything, {"/m.yaml": root}, launches=LAUNCHES, shards=jobs)
+        return [job.expected_s for job in dealt if job.expected_s is not None]
+
+    alone, dealt = lengths(len(everything)), lengths(shards)
+    assert len(alone) == len(everything)
+    assert len(dealt) == min(shards, len(everything))
+    assert sum(dealt) == pytest.approx(sum(alone))
+    assert max(dealt) <= sum(alone) / len(dealt) + max(alone) * (1 - 1 / len(dealt)) + 1e-6
+
+
 def test_by_model_each_job_bears_the_models_name(tmp_path: Path) -> None:
     one = [cell("m", model, quant, "b", "w") for model in ("a", "b") for quant in ("q", "r")]
     two = [*one, cell("n", "a", "q", "b", "w")]
