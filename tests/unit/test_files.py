@@ -22,6 +22,16 @@ def test_a_file_is_replaced_in_one_step_and_its_folder_made(tmp_path: Path) -> N
     assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
 
 
+def test_a_link_in_a_files_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("kept")
+    (tmp_path / "report.json").symlink_to(tmp_path / "elsewhere")
+
+    files.atomic_write_text(tmp_path / "report.json", "new")
+
+    assert (tmp_path / "elsewhere").read_text() == "kept"
+    assert not (tmp_path / "report.json").is_symlink()
+
+
 def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.json"
     files.atomic_write_text(path, "old")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -272,6 +273,18 @@ def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(
     assert held_by(MACHINE) is not None
     with exclusive(MACHINE, on_wait=nobody):
         assert [file.name for file in tmp_path.iterdir()] == ["pytest-thor-machine.lock"]
+
+
+def test_nobody_else_can_release_a_lock(own_device_lock: Path) -> None:
+    with exclusive(MACHINE, on_wait=nobody):
+        [file] = own_device_lock.glob("pytest-thor-machine.lock")
+        with file.open("r+b") as theirs:  # as any user of the machine may
+            fcntl.flock(theirs, fcntl.LOCK_UN)
+            fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(theirs, fcntl.LOCK_UN)
+            theirs.truncate(0)
+        assert held_by(MACHINE) is not None
+    assert held_by(MACHINE) is None
 
 
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import argparse
 import http.client
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -74,7 +75,8 @@ def main(args: argparse.Namespace) -> Any:
     """Send the load."""
     variables = {name: os.environ.get(name) for name in ("OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "THOR_HEADERS")}
     if "STUB_VLLM_NOTES" in os.environ:
-        Path(os.environ["STUB_VLLM_NOTES"]).write_text(json.dumps({**vars(args), "environment": variables}))
+        notes = {**vars(args), "environment": variables, "argv": sys.orig_argv}
+        Path(os.environ["STUB_VLLM_NOTES"]).write_text(json.dumps(notes))
     if BEHAVIOUR == "breaks":
         raise RuntimeError(f"no luck with {args.header}")
     if BEHAVIOUR == "silent":
