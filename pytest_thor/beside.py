@@ -11,7 +11,7 @@ from pytest_thor.cell import Cell
 from pytest_thor.host.nvml import Library, close_library, open_library
 from pytest_thor.host.part import Part
 from pytest_thor.host.telemetry import Sampler, local_sources
-from pytest_thor.judge.conditions import DEFAULT_LIMITS, Condition, ConditionLimits, conditions, gathered, served
+from pytest_thor.judge.conditions import Condition, conditions, gathered, served
 from pytest_thor.measurement import Launch
 
 Watched: TypeAlias = Callable[[Cell, Launch], Launch]
@@ -24,10 +24,9 @@ class Beside:
     ``cpus`` is how many the session may use, ``part`` the part of the machine that it measures on.
     """
 
-    def __init__(self, *, cpus: int, limits: ConditionLimits = DEFAULT_LIMITS, part: Part | None = None) -> None:
+    def __init__(self, *, cpus: int, part: Part | None = None) -> None:
         self._cpus = cpus
         self._part = part
-        self._limits = limits
         self._library: Library | None = None
         self._looked = False
         self._settings: Mapping[str, str | None] | None = None
@@ -46,7 +45,7 @@ class Beside:
         return gathered(
             [
                 (
-                    *conditions(launch.telemetry, cpus=self._cpus, limits=self._limits, settings=self._settings),
+                    *conditions(launch.telemetry, cpus=self._cpus, settings=self._settings),
                     *served(launch.evidence),
                 )
                 for launch in launches

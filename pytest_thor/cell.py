@@ -17,8 +17,6 @@ Setting: TypeAlias = "Scalar | tuple[Scalar, ...]"
 Pairs: TypeAlias = tuple[tuple[str, Setting], ...]
 """Names with values, sorted by name: a dictionary that can be hashed."""
 
-KINDS: tuple[Kind, ...] = ("prefill", "decode", "serving", "quality")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactReference:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 
 class Pace:
     """Counts launches and their seconds; the budget runs from the first launch on."""
 
-    def __init__(self, budget_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budget_s: float | None) -> None:
         self._budget_s = budget_s
-        self._clock = clock
         self._started: float | None = None
         self._launches = 0
         self._spent_s = 0.0
@@ -24,7 +22,7 @@ class Pace:
     def begin(self) -> None:
         """Let the budget run, if it does not run yet."""
         if self._started is None:
-            self._started = self._clock()
+            self._started = time.monotonic()
 
     def took(self, seconds: float) -> None:
         """Count one launch."""
@@ -35,7 +33,7 @@ class Pace:
         """Tell whether so many seconds more fit into the budget."""
         if self._budget_s is None or self._started is None:
             return True
-        return self._clock() - self._started + seconds <= self._budget_s
+        return time.monotonic() - self._started + seconds <= self._budget_s
 
     def estimate_s(self, launches: int) -> float | None:
         """Return how long so many launches more will probably take, or None before the first."""

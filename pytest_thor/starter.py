@@ -26,7 +26,7 @@ _WORKLOADS = {
 }
 
 
-def starter_matrix(inventory: Inventory, *, name: str = "models") -> str:
+def starter_matrix(inventory: Inventory) -> str:
     """Return the text of a matrix with every language model of an inventory, its quants together.
 
     Raises:
@@ -38,7 +38,7 @@ def starter_matrix(inventory: Inventory, *, name: str = "models") -> str:
     formats = {each.model.format for each in models}
     lines = [
         f"# Written from {len(models)} models that were found; docs/matrix.md says what else may stand here.",
-        f"name: {_key(safe(name))}",
+        "name: models",
         "",
         "models:",
         *_models(models),

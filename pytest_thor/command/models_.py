@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import click
 
 from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.artifacts.fit import Purpose
+from pytest_thor.artifacts.found import ModelKind
 from pytest_thor.artifacts.inventory import Inventory, Listed, take_inventory
 from pytest_thor.cell import Cell
 from pytest_thor.command import model_tables as tables
@@ -24,7 +25,6 @@ from pytest_thor.starter import starter_matrix
 from pytest_thor.stock import Uses, unused, uses_of
 
 SCHEMA = "pytest-thor/models/1"
-_KINDS = ("language", "embedding", "projector", "adapter", "imatrix", "other")
 _Folder = click.Path(path_type=Path)
 
 
@@ -35,7 +35,7 @@ _Folder = click.Path(path_type=Path)
 @click.argument("roots", nargs=-1, type=_Folder, metavar="[DIR…]")
 @click.option("--matrix", "matrices", multiple=True, type=_Folder, help="say which cells use each model; repeatable")
 @click.option("--format", "format_", type=click.Choice(["gguf", "hf"]), help="only models of this format")
-@click.option("--kind", type=click.Choice(_KINDS), help="only models of this kind")
+@click.option("--kind", type=click.Choice(get_args(ModelKind)), help="only models of this kind")
 @click.option("--quant", metavar="PATTERN", help="only quants such as 'Q4_*'")
 @click.option("--architecture", metavar="PATTERN", help="only families or known shapes such as 'qwen3*'")
 @click.option("--unused", "only_unused", is_flag=True, help="only models that no cell of --matrix uses")

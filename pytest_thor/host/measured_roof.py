@@ -67,10 +67,10 @@ def measured_roof(device: Device, *, cache: Path, again: bool = False, root: Pat
     return _roof(device, kept, root)
 
 
-def kept_roof(device: Device, *, cache: Path, root: Path = Path("/")) -> Roof | None:
+def kept_roof(device: Device, *, cache: Path) -> Roof | None:
     """Return the limits that were measured before and kept below ``cache``, None where none were; measures nothing."""
     kept = _load(_place(device, cache))
-    return None if kept is None else _roof(device, kept, root)
+    return None if kept is None else _roof(device, kept, Path("/"))
 
 
 def can_measure() -> bool:

@@ -20,15 +20,14 @@ _GAP = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A gauge in a window: its least and largest reading, its mean over time, and its integral (power: joules).
+    """A gauge in a window: its least and largest reading, and its mean over time.
 
-    ``covered_s`` is how much of the window lies between readings; the integral is over that only.
+    ``covered_s`` is how much of the window lies between readings; the mean is over that only.
     """
 
     minimum: float
     mean: float
     maximum: float
-    integral: float
     covered_s: float
 
 
@@ -78,7 +77,7 @@ class Series:
                 low, high = min(low, *ends), max(high, *ends)
         if covered_s <= 0:
             return None
-        return Level(minimum=low, mean=integral / covered_s, maximum=high, integral=integral, covered_s=covered_s)
+        return Level(minimum=low, mean=integral / covered_s, maximum=high, covered_s=covered_s)
 
     def growth(self, index: int, windows: Iterable[Window]) -> float | None:
         """Return by how much a counter grew in the windows, in proportion between readings; None where not known."""

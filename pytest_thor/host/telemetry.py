@@ -83,9 +83,8 @@ class _Slot:
 class Sampler:
     """Samples from ``with`` until its end; ``between`` sums up any part of that, also while it runs.
 
-    ``sources`` are closed with it. ``watch_processes`` looks at who uses the processor, once a second;
-    ``library`` is an open NVML, for who uses the GPU. ``pid`` is the root of the processes that are ours, ``part`` what
-    is measured on where that is not the whole machine.
+    ``sources`` are closed with it. ``watch_processes`` looks at who uses the processor, once a second; ``library`` is
+    an open NVML, for who uses the GPU. ``part`` is what is measured on where that is not the whole machine.
     """
 
     def __init__(
@@ -95,13 +94,12 @@ class Sampler:
         root: Path = Path("/"),
         library: nvml.Library | None = None,
         watch_processes: bool = True,
-        pid: int | None = None,
         part: Part | None = None,
     ) -> None:
         self._part = part
         self._sources = tuple(sources)
         self._series = tuple(Series(source.channels, interval_s=source.interval_s) for source in self._sources)
-        self._processes = ProcessWatch(root, pid=pid, cpus=part.cpus if part else ())
+        self._processes = ProcessWatch(root, cpus=part.cpus if part else ())
         self._settings = SettingsWatch(root)
         self._gpu = _GpuWatch(library, self._processes, root, part.gpus if part else None) if library else None
         watches: list[_Watch] = [self._settings]

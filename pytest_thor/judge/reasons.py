@@ -172,7 +172,7 @@ def paragraph(title: str, verdict: Verdict, metrics: Sequence[MetricJudgement], 
     return f"{title} {_is(verdict)}. {reasons}. {f'Other metrics: {others}. ' if others else ''}{footing}"
 
 
-def footing(*, launches: int, most: int, baseline_launches: int, shift: float | None = None) -> str:
+def footing(*, launches: int, most: int, baseline_launches: int, shift: float | None) -> str:
     """Say what a comparison stands on; ``shift`` is the machine's own change, where it was taken out."""
     up_to = f" of at most {most}" if most > launches and baseline_launches else ""
     against = f" against the baseline's {baseline_launches}" if baseline_launches else ""

@@ -26,10 +26,8 @@ def spreads_of(launches: Sequence[Sequence[float]]) -> tuple[float, float] | Non
     return within, max(0.0, between)
 
 
-def worthwhile(
-    launches: Sequence[Sequence[float]], *, launch_s: float, repetition_s: float, most: int, fewest: int = FEWEST
-) -> int:
-    """Return how many repetitions one launch should take, between ``fewest`` and ``most`` (which wins).
+def worthwhile(launches: Sequence[Sequence[float]], *, launch_s: float, repetition_s: float, most: int) -> int:
+    """Return how many repetitions one launch should take, between ``FEWEST`` and ``most`` (which wins).
 
     With variances σ_w² within and σ_b² between launches, the cost of a mean's precision is least at
     r = √(σ_w² / σ_b² · cost of a launch / cost of a repetition) (Kalibera & Jones 2013, section 6). ``launch_s`` is
@@ -39,11 +37,11 @@ def worthwhile(
     Raises:
         ValueError: a cost or a bound is not positive.
     """
-    if not (launch_s > 0 and repetition_s > 0 and most > 0 and fewest > 0):
+    if not (launch_s > 0 and repetition_s > 0 and most > 0):
         raise ValueError("costs and bounds of repetitions are positive")
     spreads = spreads_of(launches)
     if spreads is None or spreads[1] == 0:
         return most
     within, between = spreads
     best = math.ceil(min(float(most), math.sqrt(within / between * launch_s / repetition_s)))
-    return min(most, max(fewest, best))
+    return min(most, max(FEWEST, best))

@@ -44,9 +44,9 @@ def row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
-def details(summary: str, body: str, *, opened: bool = False) -> str:
+def details(summary: str, body: str) -> str:
     """Return a block that unfolds; ``summary`` and ``body`` are Markdown already."""
-    return f"<details{' open' if opened else ''}><summary>{summary}</summary>\n\n{body.rstrip()}\n\n</details>\n\n"
+    return f"<details><summary>{summary}</summary>\n\n{body.rstrip()}\n\n</details>\n\n"
 
 
 def _escaped(foreign: str) -> str:

@@ -38,6 +38,7 @@ from pytest_thor.serving.queue import RequestQueue
 
 _REFUSED_PAUSE_NS = 6 * NS // 10
 _CONNECT_TIMEOUT_NS = 15 * NS
+_OPENING_NS = 5 * NS
 RESPONSE_LIMIT_BYTES = 64 * 1024 * 1024
 RESPONSE_LIMIT_ARRIVALS = 2_000_000
 """Each costs some hundred bytes beside its own, and it may bring one."""
@@ -65,9 +66,9 @@ class Client:
             self._drop(connection)
         self._epoll.close()
 
-    def open(self, count: int, *, timeout_s: float = 5.0) -> None:
+    def open(self, count: int) -> None:
         """Open connections until ``count`` are idle; what cannot be opened now is tried again when it is needed."""
-        give_up_ns = perf_counter_ns() + int(timeout_s * NS)
+        give_up_ns = perf_counter_ns() + _OPENING_NS
         opening: set[Connection] = set()
         with contextlib.suppress(OSError):
             opening = {self._connect() for _ in range(count - len(self._idle))}

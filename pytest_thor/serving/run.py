@@ -109,8 +109,7 @@ def warm_up(
     *,
     on_progress: Tell,
     server_died: Callable[[], str | None],
-    timeout_s: float | None = None,
-    request_timeout_s: float = REQUEST_TIMEOUT_S,
+    timeout_s: float,
 ) -> Warmed:
     """Send a load's warm-up requests alone, for a client that shall not send them; as :func:`run_load`."""
     try:
@@ -118,7 +117,7 @@ def warm_up(
     except OSError as error:
         return Warmed(result=_not_found(target, error))
     encode = _encoder(load, Asked.of(workload), target)
-    bounds = _bounds(server_died, timeout_s, request_timeout_s)
+    bounds = _bounds(server_died, timeout_s, REQUEST_TIMEOUT_S)
     with contextlib.closing(Client(address, keeps=target.keeps_connections)) as client:
         return _warm_up(client, encode, bounds, load=load, target=target, on_progress=on_progress)
 

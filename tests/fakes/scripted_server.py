@@ -111,7 +111,6 @@ class _Peer:
 
     connection: socket.socket
     received: bytes = b""
-    unsent: bytes = b""
 
 
 @dataclass(eq=False)

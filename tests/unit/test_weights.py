@@ -12,10 +12,10 @@ from pytest_thor.artifacts.architectures import ARCHITECTURES
 from pytest_thor.cell import Model
 from pytest_thor.report.document import ArtifactRecord
 from pytest_thor.weights import Weights, has_so_many, weights_of
-from tests.unit.test_bounds import CELL
+from tests.cells import QWEN3
 
 EIGHT = ARCHITECTURES["qwen3-8b"]
-UNNAMED = replace(CELL, model=Model(name="mine", architecture=None))
+UNNAMED = replace(QWEN3, model=Model(name="mine", architecture=None))
 
 
 def gguf(parameters: int | None, tensor_bytes: int | None = 5_027_784_704) -> ArtifactRecord:
@@ -23,7 +23,7 @@ def gguf(parameters: int | None, tensor_bytes: int | None = 5_027_784_704) -> Ar
 
 
 def test_without_files_the_matrix_and_the_catalogue_tell() -> None:
-    known = weights_of(CELL)
+    known = weights_of(QWEN3)
 
     assert (known.architecture, known.count) == ("qwen3-8b", 8_190_735_360)
     assert known.bits == pytest.approx(4.905, abs=0.001)
@@ -32,7 +32,7 @@ def test_without_files_the_matrix_and_the_catalogue_tell() -> None:
 
 
 def test_what_the_files_say_counts_first() -> None:
-    known = weights_of(CELL, gguf(8_000_000_000, 4_000_000_000))
+    known = weights_of(QWEN3, gguf(8_000_000_000, 4_000_000_000))
 
     assert known == Weights(architecture="qwen3-8b", count=8_000_000_000, bits=4.0)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_thor.cell import Cell
 from pytest_thor.errors import ReportError
 from pytest_thor.merging.expected import Expected, ExpectedJob, parse_expected
 from pytest_thor.report.document import CellRecord
 from pytest_thor.sharding import deal, github_matrix
 from tests.unit.comparison.compared_documents import measured
-from tests.unit.test_sharding import LAUNCHES, Cell, roots, worlds
+from tests.unit.test_sharding import LAUNCHES, roots, worlds
 
 JOBS = json.dumps(
     {
@@ -27,7 +29,8 @@ JOBS = json.dumps(
 
 
 def record(cell: Cell) -> CellRecord:
-    return measured(**cell.fields, id=cell.id)
+    words: dict[str, Any] = {**cell.fields, "id": cell.id}
+    return measured(**words)
 
 
 def test_a_number_a_job_matrix_and_a_listing(tmp_path: Path) -> None:

@@ -102,11 +102,6 @@ class Page:
                 found.append(f"asked for {parameters['request']['url'][:200]}")
         return found
 
-    def screenshot(self, path: Path, *, whole: bool = True) -> None:
-        """Write a picture of the page as PNG, of all of it or of what is in sight."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
-
     def pdf(self) -> bytes:
         """Return the page as it prints."""
         return base64.b64decode(self.call("Page.printToPDF", printBackground=True)["data"])
