@@ -11,6 +11,7 @@ from pytest_thor.merging.expected import Expected
 from pytest_thor.merging.judging import Anchors, among_all, judgement_of, with_q_of
 from pytest_thor.merging.shards import (
     Shard,
+    builds_of,
     cells_of,
     environment_of,
     in_order,
@@ -73,7 +74,9 @@ def merge(shards: Iterable[Shard], *, baselines: Path | None = None, expected: E
         shards=records_of_all(ordered),
         cells=cells,
     )
-    return _finished(document, ordered, [*told, *policies, *versions, *missing], incomplete=bool(missing))
+    return _finished(
+        document, ordered, [*told, *policies, *versions, *builds_of(ordered), *missing], incomplete=bool(missing)
+    )
 
 
 def _finished(document: ReportDocument, shards: Sequence[Shard], told: Sequence[str], *, incomplete: bool) -> Merged:

@@ -124,6 +124,24 @@ def matrices_of(shards: Sequence[Shard]) -> tuple[list[MatrixRecord], list[str]]
     ]
 
 
+def builds_of(shards: Sequence[Shard]) -> list[str]:
+    """Return a sentence for each engine of which the shards ran different builds on one device: two runs, not one."""
+    found: dict[tuple[str, str], set[frozenset[str]]] = {}
+    for shard in shards:
+        own: dict[tuple[str, str], set[str]] = {}
+        for record in cells_of(shard):
+            for engine in (launch.engine for launch in record.launches):
+                build = " ".join(filter(None, (engine.version, engine.commit))) or "unknown"
+                own.setdefault((record.device, engine.name), set()).add(build)
+        for place, builds in own.items():
+            found.setdefault(place, set()).add(frozenset(builds))
+    return [
+        f"on {device} the shards ran different builds of {engine}: {', '.join(sorted(frozenset().union(*each)))}"
+        for (device, engine), each in sorted(found.items())
+        if len(each) > 1
+    ]
+
+
 def shift_of(shards: Sequence[Shard]) -> ShiftRecord | None:
     """Return the largest common shift that a shard tells, with those of the others in its reason.
 

@@ -398,6 +398,15 @@ def test_matrices_of_one_name_and_other_content_are_told() -> None:
     assert other.told == ("the shards ran 2 different versions of the matrix qwen3",)
 
 
+def test_builds_that_differ_between_shards_of_one_device_are_told() -> None:
+    first = shard("a", measured("tg1", version="b7"), measured("tg2", version="b7"))
+    other = shard("b", measured("tg3", version="b8"), minute=1)
+    elsewhere = shard("c", measured("tg4", version="b8", device="another"), minute=2)
+
+    assert merge([first, elsewhere]).told == ()
+    assert merge([first, other]).told == (f"on {DEVICE} the shards ran different builds of llama-bench: b7, b8",)
+
+
 @pytest.mark.parametrize(
     ("shards", "status"),
     [
