@@ -134,7 +134,8 @@ def _key(name: str) -> str:
 
 def _quoted(text: str) -> str:
     """Return text as YAML's double-quoted scalar, with everything escaped that does not print."""
-    return '"' + "".join(each if each.isprintable() and each not in '"\\' else _escaped(each) for each in text) + '"'
+    letters = "".join(each if each.isprintable() and each not in '"\\' else _escaped(each) for each in text)
+    return '"' + letters.replace("##[", "##\\x5b") + '"'  # a runner of GitHub Actions would take it for its command
 
 
 def _escaped(character: str) -> str:
