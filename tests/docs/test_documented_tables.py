@@ -10,6 +10,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
+import pytest_thor
 from pytest_thor.cell import Cell
 from pytest_thor.command import SUBCOMMANDS, main
 from pytest_thor.engines import ENGINES
@@ -57,6 +58,10 @@ def first_column(text: str) -> list[str]:
 def below(command: click.Command) -> list[click.Command]:
     """Return a command, or the commands of a group."""
     return list(command.commands.values()) if isinstance(command, click.Group) else [command]
+
+
+def test_every_public_name_of_the_package_is_told() -> None:
+    assert sorted(first_column(section(page("fixtures.md"), "Names for your code"))) == pytest_thor.__all__
 
 
 def test_every_subcommand_has_a_page() -> None:
