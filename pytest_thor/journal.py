@@ -68,7 +68,10 @@ def append(path: Path, key: Key, launch: Launch, *, device: str, number: int) ->
     try:
         append_line(path, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
     except OSError as error:
-        raise ReportError(f"{path}: cannot write the journal: {error.strerror}") from error
+        raise ReportError(
+            f"{path}: cannot write the journal: {error.strerror}; when it can be written, go on with --thor-resume: "
+            "the launches that are in it stay"
+        ) from error
 
 
 def read(path: Path) -> Mapping[Key, list[Entry]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from _pytest._code.code import Traceback, TracebackEntry
 from _pytest.runner import runtestprotocol  # as the plugins that run a test again have it; public nowhere
 
 from pytest_thor import collection
@@ -63,6 +64,7 @@ class Measuring:
         self._report: Path | None = None
         self._annotations: list[str] = []
         self._stopped_by_a_failure = False
+        self._interrupted = False
         self._replaces_dot = False
         self._waiting_from: int | None = None
 
@@ -202,15 +204,19 @@ class Measuring:
         # Under pytest-xdist -x ends the run as an interruption; it is one that a failing test asked for.
         if self._stopped_by_a_failure and self._results.records:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        interrupted = session.exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        self._interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        ended = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         session.exitstatus = self._results.exit_status(int(session.exitstatus))
         self._results.conclude()
-        if not interrupted:
+        if ended:
             self._attempt(self._store_baselines, session)
         self._attempt(self._write_report, session)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell a run that pytest ended itself from one that its user ended."""
+        # A signal may strike where the interpreter knows no line, and pytest cannot show such an entry.
+        excinfo.traceback = Traceback(entry for entry in excinfo.traceback if _has_a_line(entry))
         # pytest's and pytest-xdist's own are subclasses; Ctrl-C and signals are not.
         stopped = excinfo.value
         self._stopped_by_a_failure = isinstance(stopped, KeyboardInterrupt) and type(stopped) is not KeyboardInterrupt
@@ -258,8 +264,8 @@ class Measuring:
             published=published_beside(report, readings),
         )
 
-    def pytest_terminal_summary(self) -> None:
-        """Show the table."""
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the table, and how to go on after an interruption."""
         here = self._config.invocation_params.dir
         if self._results.records:
             self._terminal.summary(
@@ -271,6 +277,11 @@ class Measuring:
                 stored=[shown(path, here) for path in self._stored],
                 troubles=self._troubles,
                 annotations=self._annotations,
+            )
+        if self._interrupted and self._options.journal.exists() and self._options.journal.stat().st_size:
+            terminalreporter.write_line(
+                f"Interrupted: each launch that finished is in {shown(self._options.journal, here)}, and --thor-resume "
+                "goes on from there."
             )
 
 
@@ -302,6 +313,11 @@ def _bound_to(config: pytest.Config, chosen: Options) -> Part | None:
     if part is not None:
         config.add_cleanup(pin(part))
     return part
+
+
+def _has_a_line(entry: TracebackEntry) -> bool:
+    number: int | None = entry._rawentry.tb_lineno  # noqa: SLF001 - pytest's own property fails without one
+    return number is not None
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

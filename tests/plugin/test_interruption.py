@@ -44,11 +44,26 @@ def test_an_interrupted_run_leaves_nothing_behind_and_loses_nothing(project: Pro
 
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert "KeyboardInterrupt" in output
+    assert "Interrupted: each launch that finished is in thor-report/journal.jsonl, and --thor-resume goes on" in output
     assert project.engine_processes() == []
     [entry] = [json.loads(line) for line in journal.read_text().splitlines()]
     assert entry["cell"] == PP64
     assert not (project.root / "baselines").exists()
     assert json.loads((project.root / "thor-report" / "report.json").read_text())["summary"]["exit_status"] == 2
+
+
+def test_a_log_shows_each_launch_while_the_next_is_measured(project: Project) -> None:
+    project.script(**FAST, fault="hang", after=1)
+    process = subprocess.Popen([*PYTEST, *project.arguments], cwd=project.root, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    shown = iter(process.stdout.readline, "")
+
+    line = next(line for line in shown if PP64 in line)
+
+    assert "launch 1 · measured" in line
+    assert process.poll() is None
+    process.terminate()
+    process.communicate()
 
 
 def test_an_engine_does_not_outlive_a_pytest_that_was_killed(project: Project) -> None:
@@ -65,3 +80,36 @@ def test_an_engine_does_not_outlive_a_pytest_that_was_killed(project: Project) -
 
     _, alive = psutil.wait_procs(engines, timeout=60)
     assert alive == []
+
+
+def test_an_interruption_where_the_interpreter_knows_no_line_is_reported_as_any_other(project: Project) -> None:
+    project.pytester.makeconftest(
+        """
+        from types import TracebackType
+
+        def pytest_runtest_teardown(item):
+            if "tg8" in item.name:
+                try:
+                    raise KeyboardInterrupt
+                except KeyboardInterrupt as error:
+                    inner = error.__traceback__
+                    lineless = TracebackType(inner, inner.tb_frame, 10**6, -1)
+                    assert lineless.tb_lineno in {None, -1}
+                    raise error.with_traceback(lineless)
+        """
+    )
+
+    result = project.pytester.runpytest(*project.arguments, no_reraise_ctrlc=True)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert project.verdicts()["pp64"] == "no-baseline"
+    assert "TypeError" not in result.stdout.str() + result.stderr.str()
+
+
+def test_an_interruption_before_the_first_launch_promises_nothing(project: Project) -> None:
+    project.pytester.makeconftest("def pytest_runtest_setup(item):\n    raise KeyboardInterrupt\n")
+
+    result = project.pytester.runpytest(*project.arguments, no_reraise_ctrlc=True)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "--thor-resume" not in result.stdout.str()
