@@ -100,11 +100,11 @@ class Background:
 
         What the environment keeps secret is left out.
         """
-        kept = self._end_of_log()
+        kept = redacted(self._end_of_log().decode("utf-8", errors="replace")).encode()  # before a secret is cut in two
         data = kept[-limit_bytes:]
         if len(data) < len(kept):
             data = data.partition(b"\n")[2] or data
-        return printable(redacted(data.decode("utf-8", errors="replace").rstrip()))
+        return printable(data.decode("utf-8", errors="replace").rstrip())
 
     def _end_of_log(self) -> bytes:
         size = os.fstat(self._log.fileno()).st_size

@@ -276,6 +276,19 @@ def test_what_an_engine_prints_is_kept_without_secrets(monkeypatch: pytest.Monke
         assert process.printed() == "401 for ***"
 
 
+def test_what_an_engine_prints_without_a_line_end_is_kept_without_secrets_wherever_it_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    command = [sys.executable, "-c", "import os; print('x' * 99 + os.environ['HF_TOKEN'] + 'y' * 99, end='')"]
+    with background(command) as process:
+        while process.wait(1.0) is None:
+            pass
+        for limit in range(90, 140):
+            shown = process.printed(limit)
+            assert not any(SECRET[at : at + 8] in shown for at in range(len(SECRET) - 7))
+
+
 def test_a_logs_end_is_kept_without_secrets_wherever_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", SECRET)
     for limit in range(1, 60):
