@@ -73,18 +73,22 @@ def command(
     if catalogue:
         tables.show_catalogue(shape, as_json=as_json)
         return
-    if fit and shape is not None:
+
+    def fits(models: Sequence[Listed], of_shape: str | None) -> None:
         from pytest_thor.command.model_fit import show_fit
 
         show_fit(
-            [],
-            shape=shape,
+            models,
+            shape=of_shape,
             purpose=cast(Purpose, purpose),
             context=context,
             reports=reports,
             gib=memory,
             as_json=as_json,
         )
+
+    if fit and shape is not None:
+        fits([], shape)
         return
     folders = _roots(roots)
     inventory = _take(folders)
@@ -102,17 +106,7 @@ def command(
         _write(starter_matrix(wanted), write_matrix)
         return
     if fit:
-        from pytest_thor.command.model_fit import show_fit
-
-        show_fit(
-            wanted.models,
-            shape=None,
-            purpose=cast(Purpose, purpose),
-            context=context,
-            reports=reports,
-            gib=memory,
-            as_json=as_json,
-        )
+        fits(wanted.models, None)
         return
     if as_json:
         show_json(_document(wanted, uses, folders))

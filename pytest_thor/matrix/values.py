@@ -1,6 +1,6 @@
 """The values that a matrix file is made of: names, thresholds, durations, counts, and how each may be written."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -86,45 +86,18 @@ Threshold: TypeAlias = Annotated[
 ]
 Thresholds: TypeAlias = dict[str, Threshold]
 _DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|min|h|d)?\s*$"
-Timeout: TypeAlias = Annotated[
-    float,
-    BeforeValidator(_timeout),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": _DURATION_PATTERN},
-                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION_S},
-            ],
-            "examples": ["30m", 90],
-        }
-    ),
-]
-Duration: TypeAlias = Annotated[
-    float,
-    BeforeValidator(_duration),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": _DURATION_PATTERN},
-                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION_S},
-            ],
-            "examples": ["60s", 90],
-        }
-    ),
-]
-RampUp: TypeAlias = Annotated[
-    float,
-    BeforeValidator(_ramp_up),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": _DURATION_PATTERN},
-                {"type": "number", "minimum": 0, "maximum": MAX_DURATION_S},
-            ],
-            "examples": ["10s"],
-        }
-    ),
-]
+
+
+def _span(least: Literal["minimum", "exclusiveMinimum"], *examples: str | float) -> WithJsonSchema:
+    number = {"type": "number", least: 0, "maximum": MAX_DURATION_S}
+    return WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": _DURATION_PATTERN}, number], "examples": list(examples)}
+    )
+
+
+Timeout: TypeAlias = Annotated[float, BeforeValidator(_timeout), _span("exclusiveMinimum", "30m", 90)]
+Duration: TypeAlias = Annotated[float, BeforeValidator(_duration), _span("exclusiveMinimum", "60s", 90)]
+RampUp: TypeAlias = Annotated[float, BeforeValidator(_ramp_up), _span("minimum", "10s")]
 Share: TypeAlias = Annotated[
     float,
     BeforeValidator(_share),
