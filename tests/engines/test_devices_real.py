@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(
+        len(os.sched_getaffinity(0)) < 2, reason="two CPU sets need two CPUs that this process may run on"
+    ),
+]
 
 CPUS = sorted(os.sched_getaffinity(0))
 MATRIX = """\
@@ -22,21 +33,85 @@ backends:
 workloads:
   pp64: {kind: prefill, n_prompt: 64, repetitions: 2}
 """
+EVERY_ENGINE = """\
+name: every
+models:
+  tiny: {synthetic: qwen3-tiny, quants: [F16]}
+backends:
+  llama-bench: {engine: llama-bench}
+  llama-cpp-python: {engine: llama-cpp-python}
+  llama-server: {engine: llama-server, settings: {ctx_size: 512}}
+  llama-perplexity: {engine: llama-perplexity}
+workloads:
+  tg64: {kind: decode, n_gen: 64, repetitions: 3}
+  load: {kind: serving, input_len: 32, output_len: 32, num_prompts: 4, max_concurrency: 1}
+  words: {kind: quality, text: words.txt, ctx_size: 128, chunks: 8}
+"""
+PROGRAMS = {
+    "llama-bench": "llama-bench",
+    "llama-cpp-python": "llama_cpp_worker.py",
+    "llama-server": "llama-server",
+    "llama-perplexity": "llama-perplexity",
+}
 
 
-@pytest.mark.skipif(len(CPUS) < 2, reason="two CPU sets need two CPUs that this process may run on")
-def test_each_set_has_threads_for_itself(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def place(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("THOR_CACHE", str(pytester.path / "cache"))
     (pytester.path / "pyproject.toml").write_text("")
-    (pytester.path / "sets.yaml").write_text(MATRIX)
+    return pytester.path
+
+
+def test_each_set_has_threads_for_itself(place: Path, pytester: pytest.Pytester) -> None:
+    (place / "sets.yaml").write_text(MATRIX)
     devices = ("--thor-device", f"left=cpus:{CPUS[0]}", "--thor-device", f"right=cpus:{CPUS[-1]}")
 
     result = pytester.runpytest_subprocess("--thor-matrix", "sets.yaml", "--thor-launches=1", "-n", "auto", *devices)
 
     result.assert_outcomes(passed=4)
-    lines = (pytester.path / "thor-report" / "journal.jsonl").read_text().splitlines()
+    lines = (place / "thor-report" / "journal.jsonl").read_text().splitlines()
     entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
     assert {entry["device"] for entry in entries} == {"left", "right"}
     assert {entry["launch"]["evidence"]["n_threads"] for entry in entries} == {1}
-    report = json.loads(Path(pytester.path, "thor-report", "report.json").read_text())
+    report = json.loads((place / "thor-report" / "report.json").read_text())
     assert report["environment"]["device"] == "left, right"
+
+
+def allowed_to(process: psutil.Process) -> Iterator[str]:
+    """The CPUs that each thread of a living process may run on, as the kernel lists them."""
+    with suppress(OSError):
+        for status in Path(f"/proc/{process.pid}/task").glob("*/status"):
+            with suppress(OSError):  # it has ended by now
+                match = re.search(r"^Cpus_allowed_list:\s*(\S+)$", status.read_text(), re.MULTILINE)
+                assert match
+                yield match[1]
+
+
+def engine_of(process: psutil.Process) -> str | None:
+    with suppress(psutil.Error):
+        words = [Path(word).name for word in process.cmdline()]
+        is_launch = any(word in words for word in ("-m", "llama_cpp_worker.py")) and "--identify" not in words
+        return next((name for name, word in PROGRAMS.items() if is_launch and word in words), None)
+    return None
+
+
+def test_every_thread_of_every_engine_is_bound_to_the_set(place: Path) -> None:
+    (place / "every.yaml").write_text(EVERY_ENGINE)
+    (place / "words.txt").write_text(" ".join(f"word{number}" for number in range(2000)))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--thor-matrix", "every.yaml"]
+    command += ["--thor-launches=1", "--thor-device", f"cpus:{CPUS[-1]}"]
+    seen: dict[str, set[str]] = {name: set() for name in PROGRAMS}
+
+    with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        while run.poll() is None:
+            with suppress(psutil.Error):
+                for process in psutil.Process(run.pid).children(recursive=True):
+                    name = engine_of(process)
+                    if name is not None:
+                        seen[name] |= set(allowed_to(process))
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(0.02)
+        said = run.communicate()[0]
+
+    assert run.returncode == 0, said
+    assert seen == {name: {str(CPUS[-1])} for name in PROGRAMS}, said

@@ -26,7 +26,9 @@ def pytest_configure(config):
 
 
 @pytest.fixture
-def bridged(project: Project) -> Project:
+def bridged(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    # By this variable pytest-benchmark takes a run that a test of a worker starts for a worker's own.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     project.pytester.makeconftest(BRIDGE)
     return project
 
