@@ -102,11 +102,6 @@ def test_flash_attention_may_be_written_in_every_way_that_yaml_and_llama_cpp_kno
         ({"threads": "4,8"}, "valid integer"),
         ({"cache_type_k": "f16,q8_0"}, "should match pattern"),
         ({"mmap": True, "load_mode": "mmap"}, "keep load_mode"),
-        ({"extra_args": ["-p", "8"]}, "-p is set by the workload"),
-        ({"extra_args": ["--model=x"]}, "--model is set by the artifact"),
-        ({"extra_args": ["--n_prompt", "8"]}, "--n-prompt is set by the workload"),
-        ({"extra_args": ["-t", "1"]}, "-t has a setting of its own: threads"),
-        ({"extra_args": ["-ot", "a=CPU,b=CPU"]}, "a comma asks llama-bench for several tests"),
     ],
 )
 def test_a_setting_that_would_measure_something_else_is_refused(settings: dict[str, object], sentence: str) -> None:

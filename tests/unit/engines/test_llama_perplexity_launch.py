@@ -17,7 +17,7 @@ from pytest_thor.cell import ArtifactReference, Cell, Setting
 from pytest_thor.cores import cores
 from pytest_thor.engines import perplexity_launch
 from pytest_thor.engines.kept_logits import KEPT_S, read_head
-from pytest_thor.engines.llama_perplexity import LlamaPerplexity, LlamaPerplexitySettings
+from pytest_thor.engines.llama_perplexity import LlamaPerplexity
 from pytest_thor.engines.reference_model import ReferenceModel
 from pytest_thor.errors import EngineFailure, EngineMissing
 from pytest_thor.measurement import Launch
@@ -336,17 +336,3 @@ def test_a_reference_without_a_finder_is_a_failure(stub: StubPerplexity) -> None
 def test_a_setting_that_the_build_lacks_is_named_with_it(stub: StubPerplexity) -> None:
     with pytest.raises(EngineMissing, match=r"llama-perplexity 0\.0\.0-stub .* has no option -sm or --split-mode"):
         stub.launch(stub.cell(settings={"split_mode": "row"}))
-
-
-@pytest.mark.parametrize(
-    ("word", "why"),
-    [
-        ("--chunks=4", "--chunks is set by the workload's chunks"),
-        ("-f", "-f is set by the workload's text"),
-        ("--hellaswag", "--hellaswag is another measure"),
-        ("--threads", "--threads has a setting of its own: threads"),
-    ],
-)
-def test_what_the_workload_says_is_not_said_again(word: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        LlamaPerplexitySettings(extra_args=(word,))

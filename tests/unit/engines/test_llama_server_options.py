@@ -106,10 +106,6 @@ def test_what_a_build_lacks_is_named(settings: dict[str, Setting], words: str) -
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"extra_args": ["--port=1"]}, "--port has a setting of its own: port"),
-        ({"extra_args": ["-m", "x"]}, "-m is set by the artifact"),
-        ({"extra_args": ["--ctx_size", "1"]}, "--ctx-size has a setting of its own: ctx_size"),
-        ({"extra_args": ["--api-key"]}, "attach to yours with engine: openai"),
         ({"gpu_layers": 1, "n_gpu_layers": 1}, "say the same thing; keep one"),
         ({"port": 0}, "greater than or equal to 1"),
     ],

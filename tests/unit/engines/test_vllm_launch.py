@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import ValidationError
 
 from pytest_thor.cell import Setting
 from pytest_thor.engines.http_get import Place
 from pytest_thor.engines.vllm import Vllm, prefix_hits
 from pytest_thor.engines.vllm_install import find_vllm
-from pytest_thor.engines.vllm_settings import VllmSettings
 from pytest_thor.errors import EngineMissing
 
 if TYPE_CHECKING:
@@ -146,16 +144,3 @@ def test_an_option_that_the_build_does_not_know_is_an_engine_that_lacks_it(
 
 def test_the_counter_of_a_server_that_does_not_answer_is_not_known() -> None:
     assert prefix_hits(Place(host="127.0.0.1", port=9)) is None
-
-
-@pytest.mark.parametrize(
-    ("word", "words"),
-    [
-        ("--model=x", "--model is set by the artifact"),
-        ("--max_model_len", "--max-model-len has a setting of its own: max_model_len"),
-        ("--api-key", "attach to yours with engine: openai"),
-    ],
-)
-def test_an_argument_that_is_not_the_users_to_give_is_refused(word: str, words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
-        VllmSettings.model_validate({"extra_args": [word]})
