@@ -47,8 +47,11 @@ def read_plain(path: Path, *, at_most_bytes: int) -> bytes:
     with open_plain(path) as file:
         if file.peek(1).startswith(b"\0"):  # however many follow
             raise UnfitFileError(errno.EINVAL, "it begins with zeros, as a crash leaves files", str(path))
-        if os.fstat(file.fileno()).st_size <= at_most_bytes:
-            content = file.read(at_most_bytes + 1)
+        size = os.fstat(file.fileno()).st_size
+        if size <= at_most_bytes:
+            content = file.read(size + 1)  # not up to the limit at once, which would be set aside whole
+            if len(content) > size:  # it grows, or is one of those that the kernel makes up
+                content += file.read(at_most_bytes + 1 - len(content))
             if len(content) <= at_most_bytes:
                 return content
     raise UnfitFileError(errno.EFBIG, f"it is larger than {format_bytes(at_most_bytes)}", str(path))

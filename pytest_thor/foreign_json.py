@@ -1,7 +1,8 @@
 r"""JSON that somebody else wrote: its value, or one kind of error for everything that is wrong with it.
 
-Python's reader lets three things through that hurt later: nesting that ends in a RecursionError, halves of characters
-(``\ud800``) that no file and no terminal takes, and bytes in whatever encoding they seem to be in.
+Python's reader lets four things through that hurt later: nesting that ends in a RecursionError, halves of characters
+(``\ud800``) that no file and no terminal takes, bytes in whatever encoding they seem to be in, and a hundred million
+``{}``, each of which takes thirty times the memory of its text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """How half of a character is written, one of those outside the first 65,536, which take two."""
 
+_MOST_CONTAINERS = 2_000_000
+"""Objects and lists in a text; the largest known, of tokenizers, have less than half of that."""
+
 
 def parse(
     text: str | bytes,
@@ -25,11 +29,13 @@ def parse(
     """Return the value of a text, or of UTF-8; the hooks are those of :func:`json.loads`.
 
     Raises:
-        ValueError: it is no JSON (:class:`json.JSONDecodeError`), nested too deeply, or holds what no text can; of the
-            latter two, the message is the rest of a sentence.
+        ValueError: it is no JSON (:class:`json.JSONDecodeError`), nested too deeply, or holds too much, or what no text
+            can; of the latter three, the message is the rest of a sentence.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
+    if text.count("{") + text.count("[") > _MOST_CONTAINERS:
+        raise ValueError(f"holds more than {_MOST_CONTAINERS} objects and lists")
     try:
         value = json.loads(
             text, parse_int=parse_int, parse_constant=parse_constant, object_pairs_hook=object_pairs_hook

@@ -15,6 +15,7 @@ import json
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pytest_thor.errors import MatrixError, Problem
 MAX_TOKENS = 10_000_000
 """Tokens in a prompt or an output; no model takes more."""
 _MAX_BYTES = 256 << 20
+_LONGEST_LINE_BYTES = 1 << 20
 _MAX_TOLD = 10
 _INPUT = ("input_len", "input_length")
 _OUTPUT = ("output_len", "output_length")
@@ -61,7 +63,7 @@ def read_trace(path: Path) -> RequestTrace:
     content = _content(path)
     problems: list[Problem] = []
     requests = []
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(BytesIO(content), 1):  # not splitlines(), which makes all of them at once
         if not line.strip():
             continue
         try:
@@ -103,6 +105,8 @@ def _request(line: bytes) -> TracedRequest:
     Raises:
         ValueError: the line is no request; the message says why.
     """
+    if len(line) > _LONGEST_LINE_BYTES:
+        raise ValueError(f"longer than {_LONGEST_LINE_BYTES >> 20} MiB: write one request a line")
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ from pytest_thor.redaction import redacted
 
 _TAIL_LINES = 20
 _LINE_CHARACTERS = 500
+_PIECE_CHARACTERS = 1 << 16  # a line without end is taken in such
 
 
 class Ended(NamedTuple):
@@ -43,8 +44,8 @@ def run_program(
     with _started(command, environment) as process:
         output = process.stdout
         assert output is not None
-        for line in iter(lambda: output.readline(_LINE_CHARACTERS), ""):  # of a longer line in pieces
-            if text := redacted(line.rstrip()):
+        for line in iter(lambda: output.readline(_PIECE_CHARACTERS), ""):
+            if text := redacted(line.rstrip()[:_LINE_CHARACTERS]):
                 tail.append(text)
                 on_line(text)
         return Ended(process.wait(), tuple(tail))

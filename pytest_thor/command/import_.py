@@ -29,7 +29,7 @@ from pytest_thor.units import counted, format_quantity
 
 _STANDARD_INPUT = "-"
 _PLAIN_WIDTH = 160
-_LARGEST_BYTES = 256 * 2**20
+_LARGEST_BYTES = 64 << 20
 _SHOWN = (
     "pp_tps",
     "tg_tps",
@@ -103,7 +103,7 @@ def _read(file: str, form: Format) -> Reading:
     except OSError as error:
         raise PublishedError(f"{file}: cannot read it: {error.strerror}") from error
     if len(content) > _LARGEST_BYTES:
-        raise PublishedError(f"{file}: larger than 256 MiB; give the part that holds the results")
+        raise PublishedError(f"{file}: larger than {_LARGEST_BYTES >> 20} MiB; give the part that holds the results")
     if content.startswith(b"SQLite format 3"):
         raise PublishedError(f"{file}: a database; give its rows instead: sqlite3 {file} .dump | pytest-thor import -")
     return read(decode(content), name=name, format=form)

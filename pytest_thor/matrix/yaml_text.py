@@ -35,7 +35,7 @@ MAX_DEPTH = 20
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser where PyYAML was built with it
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_TAB = re.compile(r"^(?P<before>(?:(?!\s#)[^\t\n#]|(?<=\S)#)*)\t", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|\s)#")
 _YAML_BOOLEAN_ADVICE = 'is a boolean to YAML 1.1: quote it ("{}")'
 
 
@@ -83,15 +83,14 @@ def read_yaml(text: str, findings: Findings) -> Node | None:
 def _refuse_characters(text: str, findings: Findings) -> None:
     """Note tabs and control characters, which YAML parsers treat differently from one another."""
     lines = text.split("\n")
-    for pattern, message in (
-        (_NOT_TEXT, "the character {!r} is not allowed in YAML"),
-        (_TAB, "a tab: YAML is indented and spaced with spaces only"),
-    ):
-        for number, line in enumerate(lines, 1):
-            match = pattern.search(line)
-            if match:
-                column = match.end() if pattern is _TAB else match.start() + 1
-                findings.add(Position(number, column), message.format(match[0]))
+    for number, line in enumerate(lines, 1):
+        if match := _NOT_TEXT.search(line):
+            message = f"the character {match[0]!r} is not allowed in YAML"
+            findings.add(Position(number, match.start() + 1), message)
+    for number, line in enumerate(lines, 1):
+        before, tab, _ = line.partition("\t")
+        if tab and not _COMMENT.search(before):
+            findings.add(Position(number, len(before) + 1), "a tab: YAML is indented and spaced with spaces only")
 
 
 class _Reader:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_thor import foreign_json
 from pytest_thor.errors import ReportError
 from pytest_thor.report.document import CellRecord
 from pytest_thor.units import counted
 
 _NAMED = 10
 _DIGITS = 10
+_LARGEST_BYTES = 64 << 20
 _SELECTED_BY = frozenset({"matrix", "model", "quant", "backend", "workload"})
 
 
@@ -81,7 +82,7 @@ def parse_expected(text: str) -> Expected:
         return Expected(shards=int(text))
     if not text.startswith(("{", "[")):
         try:
-            return _of_json(Path(text).read_text(encoding="utf-8"), source=text)
+            return _of_json(_content(Path(text)), source=text)
         except (OSError, ValueError) as error:  # ValueError: no text, or no path
             raise ReportError(
                 f"--expect {text}: cannot read it: {error}; expected a number of shards, or what "
@@ -90,9 +91,22 @@ def parse_expected(text: str) -> Expected:
     return _of_json(text, source="--expect")
 
 
-def _of_json(text: str, *, source: str) -> Expected:
+def _content(path: Path) -> bytes:
+    """Return what a file holds, or a pipe, as a shell makes of ``<(…)``.
+
+    Raises:
+        ValueError: more than a list of cells can be long.
+    """
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"larger than {_LARGEST_BYTES >> 20} MiB")
+    return content
+
+
+def _of_json(text: str | bytes, *, source: str) -> Expected:
     try:
-        data = json.loads(text)
+        data = foreign_json.parse(text)
         if isinstance(data, dict):
             jobs = tuple(_job(job) for job in data["include"])
             return Expected(shards=len(jobs), jobs=jobs)

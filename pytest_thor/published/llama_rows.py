@@ -25,6 +25,7 @@ _INSERT = re.compile(r"\s*INSERT\s+INTO\s+[\"'`\[]?(?:llama_bench|test)[\"'`\]]?
 _VALUES = re.compile(r"\)\s*VALUES\s*", re.IGNORECASE)
 _CSV_HEAD = re.compile(r"[\w\",;\t ]{20,4000}")
 _LONGEST_STATEMENT = 20_000
+_LONGEST_LINE = 1 << 20
 _ROUNDING = 1e-3
 
 
@@ -113,7 +114,7 @@ def read_insert(lines: Sequence[str], index: int, place: Place) -> tuple[list[Pu
     found: list[PublishedResult | Unread] = []
     text, at = "", index
     while at < len(lines) and len(text) < _LONGEST_STATEMENT and not (at > index and is_insert(lines[at])):
-        text += lines[at] + "\n"
+        text += lines[at][:_LONGEST_LINE] + "\n"  # of a longer one, the value that is cut is not whole
         at += 1
         if lines[at - 1].rstrip().endswith(";"):
             break
