@@ -1,4 +1,4 @@
-"""The readers of what a user writes: the matrix and the request trace that it may name."""
+"""The readers of what a user writes: the matrix, and the request trace and the text that it may name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_thor.collection import vocabulary
 from pytest_thor.errors import MatrixError
+from pytest_thor.evaluation_text import read_evaluation_text
 from pytest_thor.matrix import Vocabulary, expand, load
 from pytest_thor.request_trace import read_trace
 from tests.fuzz.target import Target, written
@@ -67,7 +68,16 @@ def read_requests(content: bytes, folder: Path) -> None:
         assert all(request.input_len >= 1 <= request.output_len for request in trace.requests)
 
 
+def read_text(content: bytes, folder: Path) -> None:
+    path = written(folder, "t.txt", content)
+    with suppress(MatrixError):
+        text = read_evaluation_text(path)
+        assert content.decode()
+        assert text.size_bytes == len(content)
+
+
 TARGETS = (
+    Target(name="evaluation-text", read=read_text, seeds=("Ein trüber Tag im März.\n".encode() * 9,)),
     Target(name="matrix", read=read_matrix, seeds=(_SMALL, *(path.read_bytes() for path in _SHIPPED))),
     Target(name="request-trace", read=read_requests, seeds=TRACES),
 )

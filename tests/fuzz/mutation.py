@@ -1,11 +1,12 @@
 """Sound files, damaged as chance, bad disks and bad people damage them: cut, spliced, and with hostile pieces in place.
 
 A piece is put where a number, a word or a text stands, so that what comes out is mostly still of its format and reaches
-the code behind the parser. The same edits serve every format; how many and where is drawn by hypothesis.
+the code behind the parser. The same edits serve every format; how many and where is drawn by hypothesis, or by chance.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import struct
 from collections.abc import Sequence
@@ -42,7 +43,8 @@ SIGNS = (
     *(struct.pack("<I", number) for number in (0, 8, 9, 2**31, 2**32 - 1)),
 )
 """What ends, opens or escapes something in some format, and lengths as binary files have them."""
-PIECES = st.one_of(*map(st.sampled_from, (NUMBERS, VALUES, SIGNS)), st.binary(max_size=8))
+_HOSTILE = (NUMBERS, VALUES, SIGNS)
+PIECES = st.one_of(*map(st.sampled_from, _HOSTILE), st.binary(max_size=8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,12 @@ EDITS = st.lists(
     min_size=1,
     max_size=4,
 )
+
+
+def an_edit(chance: random.Random) -> Edit:
+    """Return one of the same edits, drawn without hypothesis."""
+    pieces = chance.choice((*_HOSTILE, (chance.randbytes(chance.randrange(9)),)))
+    return Edit(chance.choice(KINDS), chance.randrange(_WHOLE), chance.randrange(_WHOLE), chance.choice(pieces))
 
 
 def damaged(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
