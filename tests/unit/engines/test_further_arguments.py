@@ -39,6 +39,7 @@ def test_what_is_said_elsewhere_is_refused(settings: type[BaseModel], words: tup
 
 
 @pytest.mark.parametrize("settings", [LlamaBenchSettings, LlamaPerplexitySettings, LlamaServerSettings, VllmSettings])
-def test_other_words_are_handed_over_as_they_are(settings: type[BaseModel]) -> None:
-    words = ("--seed", "3", "--an_option", "a_value", "-m2", "model")
-    assert settings.model_validate({"extra_args": words}).model_dump()["extra_args"] == words
+def test_other_words_are_handed_over_and_long_options_have_one_spelling(settings: type[BaseModel]) -> None:
+    words = ("--seed", "3", "--an_option", "a_value", "--other_one=b_c", "-m_2", "model")
+    told = ("--seed", "3", "--an-option", "a_value", "--other-one=b_c", "-m_2", "model")
+    assert settings.model_validate({"extra_args": words}).model_dump()["extra_args"] == told
