@@ -230,6 +230,7 @@ class Terminal:
 
     def _line(self, text: str = "", **markup: bool) -> None:
         self._config.get_terminal_writer().line(text, **markup)
+        self._reporter.flush()  # a pipe, such as a CI job's log, shows it when it happens
 
     def _clear(self) -> None:
         if self._live:

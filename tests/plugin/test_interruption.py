@@ -53,8 +53,10 @@ def test_an_interrupted_run_leaves_nothing_behind_and_loses_nothing(project: Pro
 
 
 def test_a_log_shows_each_launch_while_the_next_is_measured(project: Project) -> None:
-    project.script(**FAST, fault="hang", after=1)
-    process = subprocess.Popen([*PYTEST, *project.arguments], cwd=project.root, stdout=subprocess.PIPE, text=True)
+    project.script(pp_tps=[1000.0, 0.001], in_time=True)  # the second launch lasts for ever
+    command = [*PYTEST, *project.arguments, "-k", "pp64"]
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True, env=usual)
     assert process.stdout is not None
     shown = iter(process.stdout.readline, "")
 
