@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -305,3 +306,14 @@ def test_who_holds_a_device_is_told_without_secrets(tmp_path: Path, monkeypatch:
     with exclusive(Claim(device="thor"), on_wait=lambda _: None):
         [holder] = tmp_path.glob("*.lock")
         assert json.loads(holder.read_text())["command"] == "pytest --token=***"
+
+
+def test_everything_that_is_held_names_the_tests_that_hold_it() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    held = text.partition("## What is held")[2].partition("\n## ")[0]
+    claims = re.split(r"\n- (?=\*\*)", held)[1:]
+    named = {claim: re.findall(r"`(tests/[\w/]+\.py)`", claim) for claim in claims}
+
+    assert len(claims) >= 10
+    assert [claim for claim, tests in named.items() if not tests] == []
+    assert [test for tests in named.values() for test in tests if not (ROOT / test).is_file()] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_thor.collection import vocabulary
+from pytest_thor.engines import ENGINES
 from pytest_thor.engines.llama_bench import LlamaBenchSettings
 from pytest_thor.engines.llama_perplexity import LlamaPerplexitySettings
 from pytest_thor.engines.llama_server_settings import LlamaServerSettings
@@ -121,3 +123,17 @@ def test_an_option_that_only_sounds_like_one_is_handed_over(settings: type[Llama
 def test_a_setting_cannot_become_an_option_of_its_own(settings: type[VllmSettings], name: str, value: str) -> None:
     with pytest.raises(ValidationError):
         settings.model_validate({name: value})
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+@pytest.mark.parametrize("value", ["-x", "--host=0.0.0.0"])
+def test_no_setting_of_any_engine_takes_an_option_for_its_value(engine: str, value: str) -> None:
+    settings = ENGINES[engine].traits.settings
+    required = {"url": "http://127.0.0.1:9"} if engine == "openai" else {}
+    takes = set()
+    for name in settings.model_fields:
+        with contextlib.suppress(ValidationError):
+            settings.model_validate({**required, name: value})
+            takes.add(name)
+
+    assert takes == ({"model"} if engine == "openai" else set())  # which stands in no command, but in a request
