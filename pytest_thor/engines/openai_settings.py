@@ -14,6 +14,8 @@ from pytest_thor.serving.target import Dialect
 
 _PATH = re.compile(r"/[!-~]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LETTERS = re.compile(r"[!-~]+")
+"""What an HTTP request can carry unchanged."""
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 _ELSEWHERE = "put a key into an environment variable and name that (api_key_env)"
 
@@ -52,7 +54,11 @@ class OpenAiSettings(BaseModel):
             parts = _split(url)
         except ValueError:
             raise ValueError("this is no address: its port is no number up to 65535, or its [ ] hold no IPv6") from None
-        if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
+        if (
+            not _LETTERS.fullmatch(url)
+            or parts.scheme not in {"http", "https"}
+            or not _HOST.fullmatch(parts.hostname or "")
+        ):
             raise ValueError("this is no address: write http://HOST:PORT or https://HOST, with a path if it has one")
         return url
 

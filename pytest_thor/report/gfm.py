@@ -16,15 +16,20 @@ _MARKUP = re.compile(r"[&<>`*\[\]|~\\#@$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?
 _HARMLESS = re.compile(r"(?!\d+[.)](?: |$))[A-Za-z0-9(][A-Za-z0-9,.%;()/'+-]*(?: [A-Za-z0-9,.%;()/'+-]+)*")
 _BLOCK_MARK = re.compile(r"^[-+=](?=[-+= ]|$)")
 _NUMBERED = re.compile(r"^(\d+)([.)])(?= |$)")
-_MENTION = re.compile(r"(?<![A-Za-z0-9])&#64;(?=[A-Za-z0-9])")
+# GitHub looks for who and what is mentioned after the entities are letters again: a sign between, of which nothing is
+# seen and where no line breaks, keeps it from calling somebody, or an issue from telling of this text.
+_MENTION = re.compile(
+    r"((?<![A-Za-z0-9])&#64;(?=[A-Za-z0-9])|&#35;(?=[0-9])|(?<![A-Za-z0-9])GH-(?=[0-9]))", re.IGNORECASE
+)
+_JOINER = "&#8288;"
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def text(foreign: str) -> str:
-    """Return one line of running text; line breaks become spaces, and a name after @ calls nobody."""
-    if _HARMLESS.fullmatch(foreign) and "www." not in foreign:
+    """Return one line of running text; line breaks become spaces, and what looks like a mention calls nobody."""
+    if _HARMLESS.fullmatch(foreign) and "www." not in foreign and not _MENTION.search(foreign):
         return foreign
-    line = _MENTION.sub("&#64;&#8288;", _escaped(foreign))
+    line = _MENTION.sub(rf"\1{_JOINER}", _escaped(foreign))
     line = _NUMBERED.sub(lambda match: f"{match[1]}{_entity(match[2])}", line)
     return _BLOCK_MARK.sub(lambda match: _entity(match[0]), line)
 

@@ -164,6 +164,11 @@ def test_an_address_is_taken_apart(url: str, where: tuple[object, ...]) -> None:
     [
         ("127.0.0.1:8000", "is no address"),
         ("ftp://example.org", "is no address"),
+        (" http://example.org", "is no address"),
+        ("http://example.org/a b", "is no address"),
+        ("http://example.org/\r\nX-Header: 1", "is no address"),
+        ("http://example.org/\u20ac", "is no address"),
+        ("http://ex\u00e4mple.org", "is no address"),
         ("http://", "is no address"),
         ("http://name:word@example.org", "no name and password in an address"),
         ("http://example.org/v1?key=x", "an address ends with its path"),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pytest_thor.plain_text import cleaned
 from pytest_thor.report import gfm
 from pytest_thor.report.document import RecentRecord, ReportDocument, ShiftRecord
 from pytest_thor.report.markdown import COMMENT_BYTES, LEAST_BYTES, STEP_SUMMARY_BYTES, comment, markdown, marker
@@ -31,8 +32,11 @@ OURS = {
     *("h2", "h3", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "code", "pre"),
     *("ul", "li", "sub", "blockquote", "hr"),
 }
+MENTION = re.compile(r"(?<![A-Za-z0-9])@[A-Za-z0-9]|#[0-9]|(?<![A-Za-z0-9])GH-[0-9]", re.IGNORECASE)
+"""What GitHub makes a link of, and somebody's notification, in text that is no code."""
 FOREIGN = st.text(
-    alphabet=st.one_of(st.sampled_from("<>&|`*_[](){}~\\#@$!:=+-.\"'\n\r\t\x1b 019aw/"), st.characters()), max_size=40
+    alphabet=st.one_of(st.sampled_from("<>&|`*_[](){}~\\#@$!:=+-.\"'\n\r\t\x1b 019aw/gGhH"), st.characters()),
+    max_size=40,
 )
 
 
@@ -133,19 +137,32 @@ def test_foreign_text_shows_as_it_is_and_does_nothing(render: object, text: str)
     assert page.attributes == []
     assert page.unbalanced == []
     assert page.comments in ([], [page.comments[0]] if page.comments else [])
-    shown = " ".join(gfm.cleaned(text).split())
+    shown = " ".join(cleaned(text).split())
     assert shown in page.text_of("code")
-    assert shown.replace("@someone", "@\u2060someone") in page.text_of("p")
-    assert gfm.cleaned(text) in page.text_of("pre")
+    assert shown in page.text_of("p").replace("\u2060", "")
+    assert not MENTION.search("".join(said for where, said in page.texts if where not in {"code", "pre"}))
+    assert cleaned(text) in page.text_of("pre")
 
 
 @given(FOREIGN)
 def test_any_text_in_a_paragraph_is_one_paragraph_of_that_text(text: str) -> None:
     page = Page(f"{gfm.text(text)}\n\n")
-    shown = " ".join(gfm.cleaned(text).split())
+    shown = " ".join(cleaned(text).split())
 
     assert page.elements == (["p"] if shown else [])
     assert page.text_of("p").replace("\u2060", "") == shown.replace("\u2060", "")
+    assert not MENTION.search(page.text_of("p"))
+
+
+@pytest.mark.parametrize(
+    "text", ["@someone", "(@some-one)", "#12", "owner/repo#12", "a #1 b", "GH-7", "see gh-7.", "x@y #3"]
+)
+def test_nobody_is_called_and_no_issue_told(text: str) -> None:
+    page = Page(f"{gfm.text(text)}\n")
+
+    assert MENTION.search(text)
+    assert not MENTION.search(page.text_of("p"))
+    assert page.text_of("p").replace("\u2060", "") == text
 
 
 @given(FOREIGN, FOREIGN)
@@ -154,7 +171,7 @@ def test_any_text_in_a_table_stays_in_its_cell(one: str, other: str) -> None:
 
     assert page.elements.count("td") == 3
     assert set(page.elements) <= {"table", "thead", "tbody", "tr", "th", "td", "code"}
-    assert page.text_of("code") == " ".join(gfm.cleaned(other).split())
+    assert page.text_of("code") == " ".join(cleaned(other).split())
 
 
 @given(FOREIGN)
@@ -163,7 +180,7 @@ def test_any_log_is_one_block_of_its_lines(text: str) -> None:
 
     assert page.elements == ["details", "summary", "pre", "p"]
     assert page.unbalanced == []
-    assert page.text_of("pre").strip("\n") == gfm.cleaned(text).strip("\n")
+    assert page.text_of("pre").strip("\n") == cleaned(text).strip("\n")
 
 
 @pytest.mark.parametrize("figure", [float("nan"), float("inf"), float("-inf"), -40.0, 0.0])
