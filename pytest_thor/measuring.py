@@ -100,6 +100,7 @@ class Measuring:
 
     def _setup(self) -> Setup:
         chosen = self._options
+        handed = getattr(self._config, "workerinput", {})
         return Setup(
             models=chosen.models,
             engines=chosen.engines,
@@ -113,9 +114,10 @@ class Measuring:
             full_hash=chosen.full_hash,
             means=chosen.means,
             journal=chosen.journal,
-            resume=chosen.resume or getattr(self._config, "workerinput", {}).get(SUCCEEDS, False),
+            resume=chosen.resume or handed.get(SUCCEEDS, False),
             cache=chosen.cache,
             part=self._part,
+            command=" ".join(handed["mainargv"]) if handed else None,  # a worker's own says nothing
         )
 
     @pytest.hookimpl(tryfirst=True)

@@ -98,7 +98,7 @@ class Opening:
                 "this run holds the device already, as thor_server does for the length of its test:"
                 " measure in a test of its own"
             )
-        with exclusive(claim, on_wait=self.reporter.waits):
+        with exclusive(claim, on_wait=self.reporter.waits, command=self.setup.command):
             self._is_held = True
             try:
                 yield

@@ -25,7 +25,7 @@ class Setup:
     """How a session measures; folders are absolute, baseline stores by matrix path.
 
     ``engines`` and ``against`` name programs by engine or by backend; ``part`` is that of the machine which measures,
-    None for all of it.
+    None for all of it; ``command`` is what others who wait for it are told.
     """
 
     models: tuple[Path, ...]
@@ -43,3 +43,4 @@ class Setup:
     resume: bool
     cache: Path
     part: Part | None = None
+    command: str | None = None

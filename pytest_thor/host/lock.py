@@ -75,23 +75,25 @@ def _is_everybodys(place: Path) -> bool:
 
 
 @contextmanager
-def exclusive(claim: Claim, *, on_wait: Callable[[str], None]) -> Iterator[None]:
+def exclusive(claim: Claim, *, on_wait: Callable[[str], None], command: str | None = None) -> Iterator[None]:
     """Hold what is claimed for the duration of the block, waiting as long as it takes.
 
     An engine that is started within holds it too, until it is gone. ``on_wait`` is called once with who holds it, if
-    anyone does. What a killed session left running is ended: it would keep the device, or disturb the measurement.
+    anyone does; others are told ``command`` of us, by default that of this process. What a killed session left running
+    is ended: it would keep the device, or disturb the measurement.
 
     Raises:
         DeviceError: a lock's file cannot be opened.
     """
-    held = _take(claim)
+    by = " ".join(sys.argv) if command is None else command
+    held = _take(claim, by=by)
     if held is None:
         bury()
         time.sleep(_POLL_S)  # it may have been held for the moment in which somebody asked who holds it
-        held = _take(claim)
+        held = _take(claim, by=by)
     if held is None:
         on_wait(f"{claim.device} is being measured by {_holders(claim)}; waiting for it to finish")
-        held = _wait(claim)
+        held = _wait(claim, by)
     with held:
         bury()
         yield
@@ -103,14 +105,14 @@ def held_by(claim: Claim) -> str | None:
     Raises:
         DeviceError: a lock's file cannot be opened.
     """
-    held = _take(claim, announce=False)
+    held = _take(claim, by=None)
     if held is None:
         return _holders(claim)
     held.close()
     return None
 
 
-def _wait(claim: Claim) -> ExitStack:
+def _wait(claim: Claim, by: str) -> ExitStack:
     buried_at = time.monotonic()
     with ExitStack() as gate:
         is_first = False
@@ -120,25 +122,28 @@ def _wait(claim: Claim) -> ExitStack:
                 bury()
                 buried_at = time.monotonic()
             if not claim.parts and not is_first:
-                is_first = _take_one(gate, _GATE, alone=True, announce=True)
-            if (held := _take(claim)) is not None:
+                is_first = _take_one(gate, _GATE, alone=True, by=by)
+            if (held := _take(claim, by=by)) is not None:
                 return held
 
 
-def _take(claim: Claim, *, announce: bool = True) -> ExitStack | None:
-    """Take everything that is claimed or nothing: who waits for one part keeps nobody from another."""
+def _take(claim: Claim, *, by: str | None) -> ExitStack | None:
+    """Take everything that is claimed or nothing: who waits for one part keeps nobody from another.
+
+    ``by`` is what others are told of us, None to tell nothing.
+    """
     with ExitStack() as stack, ExitStack() as gate:
-        if claim.parts and not _take_one(gate, _GATE, alone=False, announce=False):
+        if claim.parts and not _take_one(gate, _GATE, alone=False, by=None):
             return None
-        if not _take_one(stack, _MACHINE, alone=not claim.parts, announce=announce):
+        if not _take_one(stack, _MACHINE, alone=not claim.parts, by=by):
             return None
-        if not all(_take_one(stack, part, alone=True, announce=announce) for part in claim.parts):
+        if not all(_take_one(stack, part, alone=True, by=by) for part in claim.parts):
             return None
         return stack.pop_all()
     return None
 
 
-def _take_one(stack: ExitStack, name: str, *, alone: bool, announce: bool) -> bool:
+def _take_one(stack: ExitStack, name: str, *, alone: bool, by: str | None) -> bool:
     descriptor = _open(_path_of(name))
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
@@ -151,7 +156,7 @@ def _take_one(stack: ExitStack, name: str, *, alone: bool, announce: bool) -> bo
     stack.callback(os.close, descriptor)  # which also releases it, unless an engine that cannot be ended holds it
     stack.enter_context(handed_on(descriptor))
     # What stands there is a dead holder's: nobody has it alone by now.
-    _write(descriptor, json.dumps(_myself()) if alone and announce else "")
+    _write(descriptor, _who(by) if alone and by is not None else "")
     if alone:
         stack.callback(_write, descriptor, "")
     return True
@@ -209,12 +214,9 @@ def _path_of(name: str) -> Path:
     return lock_folder() / f"pytest-thor-{name}.lock"
 
 
-def _myself() -> dict[str, object]:
-    return {
-        "pid": os.getpid(),
-        "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": redacted(" ".join(sys.argv))[:500],
-    }
+def _who(command: str) -> str:
+    since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return json.dumps({"pid": os.getpid(), "since": since, "command": redacted(command)[:500]})
 
 
 def _holders(claim: Claim) -> str:
