@@ -225,12 +225,18 @@ def _unclear(ended: Ended, expected: Expected) -> Iterator[str]:
     end = ended.output[-3000:]
     if ended.code is not None and ended.code not in expected.statuses:
         yield f"exit status {ended.code}, expected one of {sorted(expected.statuses)}:\n{end}"
-    if not expected.orderly:
+    if not expected.orderly or _never_began(ended):
         return
     if found := _INTERNALS.search(ended.output):
         yield f"{found[0]!r} is in the output:\n{end}"
     if ended.code not in {0, 1} and not any(word in ended.output for word in expected.words):
         yield f"none of {expected.words} is in the output:\n{end}"
+
+
+def _never_began(ended: Ended) -> bool:
+    """Tell whether a signal came while Python still imported pytest, which could say nothing of it yet."""
+    last = ended.output.rstrip().rpartition("\n")[2]
+    return last.startswith("KeyboardInterrupt") and "test session starts" not in ended.output
 
 
 def _report(scene: Scene) -> ReportDocument | None:

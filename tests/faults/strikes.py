@@ -60,7 +60,7 @@ def point(running: Running, scene: Scene, random: Random, *, starting: bool = Tr
         moment_s = random.uniform(0.0, _STARTUP_S)
         return f"after {moment_s:.3f} s" if _sleep(running, moment_s) else None
     late = choice > 0.85 and left <= 8
-    wanted = len(scene.journal) + (left if late else random.randrange(min(left, 5)))
+    wanted = len(scene.journal) + (left if late else random.randrange(max(min(left, 5), 1)))
     # The device's lock is taken before anything of the engine starts, and a journal line follows each launch.
     if not running.wait_for(lambda: len(scene.journal) >= wanted and running.has_lock(scene.locks)):
         return None

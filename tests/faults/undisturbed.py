@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,12 +17,13 @@ _FALSE = {"unchanged": {"regressed", "improved"}, "regressed": {"unchanged", "im
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undisturbed:
-    """The exit status of a run, and by cell: its verdicts, how often it was launched, and which metrics that gave."""
+    """The exit status of a run, and by cell: its verdicts, how often it was launched, and what a launch gave."""
 
     status: int | None
     verdicts: Mapping[str, Mapping[str, str | None]]
     launches: Mapping[str, int]
     metrics: Mapping[str, frozenset[str]]
+    repetitions: Mapping[str, Collection[int]]
 
 
 @cache
@@ -34,12 +35,21 @@ def undisturbed(scene: Scene) -> Undisturbed:
     if not scene.real:
         wrong = [record for record in report.cells if is_false(scene, record.id, record.verdict)]
         assert not wrong, f"in peace: {[record.reason for record in wrong]}"
+    repetitions: dict[str, set[int]] = {}
+    for (cell, _), samples in scene.finished.items():
+        repetitions.setdefault(cell, set()).add(repetitions_of(samples))
     return Undisturbed(
         status=ended.code,
         verdicts=_verdicts(report),
         launches=Counter(cell for cell, _ in scene.finished),
         metrics={cell: frozenset(samples) for (cell, _), samples in scene.finished.items()},
+        repetitions=repetitions,
     )
+
+
+def repetitions_of(samples: Mapping[str, Sequence[float]]) -> int:
+    """Return how many repetitions a launch of llama-bench gave."""
+    return sum(len(values) for metric, values in samples.items() if metric in {"pp_tps", "tg_tps"})
 
 
 def true_verdict(scene: Scene, cell: str) -> str:
@@ -79,11 +89,9 @@ def halves(scene: Scene, peace: Undisturbed) -> Iterator[str]:
         name = f"the launch of {entry['cell']} at {launch['started_at']}"
         if launch["samples"].keys() != peace.metrics[entry["cell"]]:
             yield f"{name} has the metrics {sorted(launch['samples'])}, in peace {sorted(peace.metrics[entry['cell']])}"
-        speeds = [values for metric, values in launch["samples"].items() if metric.endswith("_tps")]
-        # An engine that was lost after a row was not timed while that row's repetitions ran.
-        timed = launch["telemetry"]["windows"] if launch["telemetry"] else max(map(len, speeds))
-        if any(len(values) != timed for values in speeds):
-            yield f"{name} has {', '.join(str(len(values)) for values in speeds)} samples of {timed} repetitions"
+        repetitions = peace.repetitions[entry["cell"]]
+        if (count := repetitions_of(launch["samples"])) not in repetitions:
+            yield f"{name} has {count} repetitions, in peace {', '.join(map(str, sorted(repetitions)))}"
 
 
 def _verdicts(report: ReportDocument) -> dict[str, dict[str, str | None]]:
