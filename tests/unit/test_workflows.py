@@ -242,7 +242,7 @@ workloads:
 def plan(folder: Path, **asked: str) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
     (folder / "two.yaml").write_text(MATRIX, encoding="utf-8")
     script = step(RUN, "Deal the cells out to jobs")["run"]
-    given = {"MATRIX": "two.yaml", "FILTER": "", "SHARDS": "", "PYTHON": sys.executable, **asked}
+    given = {"MATRIX": "two.yaml", "FILTER": "", "SHARDS": "", "ARGUMENTS": "[]", "PYTHON": sys.executable, **asked}
     return run(script, folder, **given)
 
 
@@ -268,6 +268,20 @@ def test_a_plan_without_a_cell_fails(tmp_path: Path) -> None:
     done, outputs = plan(tmp_path, FILTER="gamma")
     assert (done.returncode, outputs) == (pytest.ExitCode.NO_TESTS_COLLECTED, {})
     assert "no cell is left to measure" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passes"),
+    [
+        ('["-m", "thor_cell(backend=\'vllm\')"]', False),
+        ('["--thor-strict","-ktg8"]', False),
+        ('["--thor-strict", "--maxfail=1", "-n", "auto"]', True),
+    ],
+)
+def test_cells_are_selected_before_they_are_dealt_out(tmp_path: Path, arguments: str, passes: bool) -> None:
+    done, outputs = plan(tmp_path, ARGUMENTS=arguments)
+    assert (done.returncode == 0, "matrix" in outputs) == (passes, passes)
+    assert passes or "select cells with filter" in done.stderr
 
 
 @pytest.mark.parametrize(

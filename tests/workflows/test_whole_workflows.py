@@ -33,6 +33,11 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def once(device: Path) -> dict[str, str]:
+    """Return the environment of a runner where each cell is launched once."""
+    return {"THOR_MODELS": f"{device}/models", "PYTEST_ADDOPTS": "--thor-launches=1:1"}
+
+
 def script(device: Path, behaviour: Mapping[str, object]) -> None:
     (device / "bin" / "llama-bench.json").write_text(json.dumps(behaviour), encoding="utf-8")
 
@@ -61,7 +66,7 @@ def test_from_the_button_to_the_comment_and_the_proposed_baselines(stage: Stage,
     }
     inputs = [f"--input={name}={value}" for name, value in asked.items()]
 
-    ran = stage.run("workflow_dispatch", "thor-bench.yml", *inputs, environ={"THOR_MODELS": f"{device}/models"})
+    ran = stage.run("workflow_dispatch", "thor-bench.yml", *inputs, environ=once(device))
 
     assert ran.status == 0, ran.text
     measured = [f"Bench/Measure/{number}-of-2-{number}" for number in (1, 2)]
@@ -76,7 +81,7 @@ def test_from_the_button_to_the_comment_and_the_proposed_baselines(stage: Stage,
     assert stage.kept() == [*shards[:2], "thor-report-jetson-thor", *shards[2:]]
     merged = report(stage.artifacts / "thor-report-jetson-thor")
     assert [cell["verdict"] for cell in merged["cells"]] == ["no-baseline"] * 6
-    assert [shard["name"] for shard in merged["shards"]] == ["1-of-2", "2-of-2"]
+    assert {shard["name"] for shard in merged["shards"]} == {"1-of-2", "2-of-2"}
     proposed = stage.git("diff", "--name-only", "main", "baselines/run-1-1").splitlines()
     assert sum(name.endswith("-F16-llama.cpp-tg16.json") for name in proposed) == 2
     assert all(name.startswith("baselines/") for name in proposed)
@@ -106,7 +111,7 @@ def test_a_branch_that_a_maintainer_pushes_is_measured_and_its_pull_request_hear
         {**files, ".github/workflows/thor-bench.yml": built, "matrices/qwen3.yaml": MATRIX}, branch="bench/pr-34"
     )
 
-    ran = stage.run("push", "thor-bench.yml", environ={"THOR_MODELS": f"{device}/models"})
+    ran = stage.run("push", "thor-bench.yml", environ=once(device))
 
     assert set(ran.jobs.values()) == {"success"}, ran.text
     assert [name.rpartition("/")[2] for name in ran.jobs] == ["Plan", "tiny", "Report", "Comment"]
@@ -127,6 +132,7 @@ def test_another_repository_calls_the_workflow_as_the_docs_show_it(stage: Stage,
         "engines": f"llama-bench={device}/bin/llama-bench",
         "models": f"{device}/models",
         "update-baseline": "missing",
+        "launches": '"2:2"',
     }
     lines = "".join(f"\n      {name}: {value}" for name, value in given.items())
     files = {
