@@ -70,7 +70,7 @@ def check(
     if ended.code is None:
         findings.add("hung", iter(["the run did not end"]))
     if not expected.leaves_orphans:
-        findings.add("overlaps", _overlaps(scene))
+        findings.add("overlaps", overlaps(scene))
         findings.add("orphans", _orphans(scene))
         findings.add("locks", _locks(scene.locks))
     findings.add("torn files", _torn(scene, faults))
@@ -100,7 +100,7 @@ def check_whole(
     return findings
 
 
-def _overlaps(scene: Scene) -> Iterator[str]:
+def overlaps(scene: Scene) -> Iterator[str]:
     """Take the device as soon as it is free, and say what of an engine is still there then."""
     with ExitStack() as held:
         for path in scene.locks.glob("*.lock"):
