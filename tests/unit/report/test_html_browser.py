@@ -162,7 +162,8 @@ def test_cells_of_several_devices_have_a_column_for_it_and_a_place_of_their_own_
 ) -> None:
     sized = ArtifactRecord(path="a.gguf", format="gguf", size_bytes=2**32)
     history = [PastRunRecord(finished_at="2026-01-01", verdict="unchanged", values={"tg_tps": [40.0]})]
-    known = {"metrics": {"tg_tps": judged(limit=80.0, efficiency=0.5)}, "artifact": sized, "history": history}
+    metrics = {"tg_tps": judged(limit=80.0, efficiency=0.5)}
+    known: dict[str, Any] = {"metrics": metrics, "artifact": sized, "history": history}
     page = opened(document(*(cell(device=device, **known) for device in ("left", "right"))))
     efficiency = "[...document.querySelectorAll('[data-picture=Efficiency] text')].map((text) => text.textContent)"
     chosen = "[...document.querySelectorAll('[data-picture=History] option')].map((option) => option.textContent)"

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ LEFT, RIGHT = f"{ID} (left)", f"{ID} (right)"
 
 def of(device: str, **fields: object) -> CellRecord:
     tps = SPEEDS[device]
-    known = {
+    known: dict[str, Any] = {
         "launches": [launch({"tg_tps": [tps, tps]}, evidence={**EVIDENCE, "cpu_info": "AMD EPYC"})],
         "metrics": {"tg_tps": judged(tps)},
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_thor.report.sheets import Column, Enumeration, Page, Sheet, html, markdown, one_line, shortened
+from pytest_thor.plain_text import one_line
+from pytest_thor.report.sheets import Column, Enumeration, Page, Sheet, html, markdown, shortened
 from tests.unit.report.report_documents import HOSTILE
 
 
