@@ -16,6 +16,7 @@ from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import DeviceError
 from pytest_thor.host.part import sharing_cores
 from pytest_thor.options import Options
+from pytest_thor.plain_text import one_line
 from pytest_thor.record import unmeasured_record
 from pytest_thor.scheduling import CellsOfNodes, DeviceScheduling, Scope
 from pytest_thor.seat import ASSIGNED, SUCCEEDS, VARIABLE, Seat, seat_on, told_seat
@@ -160,8 +161,8 @@ def _ask(gateway: Any) -> Seat:  # noqa: ANN401 - execnet's
     if status:
         last = complaint.strip().splitlines()[-1:] or [f"exit status {status}"]
         raise pytest.UsageError(
-            f"--tx {gateway.spec}: pytest-thor does not answer there: {last[0]}; install the same version for the "
-            "Python that python=… names"
+            f"--tx {gateway.spec}: pytest-thor does not answer there: {one_line(last[0])}; install the same version for "
+            "the Python that python=… names"
         )
     try:
         return told_seat(told)
