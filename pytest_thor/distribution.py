@@ -161,8 +161,8 @@ def _ask(gateway: Any) -> Seat:  # noqa: ANN401 - execnet's
     if status:
         last = complaint.strip().splitlines()[-1:] or [f"exit status {status}"]
         raise pytest.UsageError(
-            f"--tx {gateway.spec}: pytest-thor does not answer there: {one_line(last[0])}; install the same version for "
-            "the Python that python=… names"
+            f"--tx {gateway.spec}: pytest-thor does not answer there: {one_line(last[0])}; install the same version "
+            "for the Python that python=… names"
         )
     try:
         return told_seat(told)
