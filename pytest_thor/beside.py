@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from pytest_thor.cell import Cell
+from pytest_thor.cores import cores
 from pytest_thor.host.nvml import Library, close_library, open_library
 from pytest_thor.host.part import Part
 from pytest_thor.host.telemetry import Sampler, local_sources
 from pytest_thor.judge.conditions import Condition, conditions, gathered, served
 from pytest_thor.measurement import Launch
+from pytest_thor.units import counted
 
 Watched: TypeAlias = Callable[[Cell, Launch], Launch]
 """Gives a launch its telemetry, and the energy per token where that is known."""
@@ -67,6 +69,17 @@ class Beside:
         energy = telemetry.energy_j_per_token(tokens_timed(cell, launch))
         samples = launch.samples if energy is None else {**launch.samples, "energy_j_per_token": (energy,)}
         return replace(launch, samples=samples, telemetry=telemetry.to_json())
+
+
+def crowding(cell: Cell) -> str | None:
+    """Return what to say of a cell that asks for more threads than there are cores for it, None of any other."""
+    threads = dict(cell.backend.settings).get("threads")
+    usable = cores()
+    if not isinstance(threads, int) or threads <= usable:
+        return None
+    return (
+        f"the backend asks for {threads} threads, and {counted(usable, 'core')} may be used: they wait for one another"
+    )
 
 
 def tokens_timed(cell: Cell, launch: Launch) -> int:

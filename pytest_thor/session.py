@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from pytest_thor import journal
-from pytest_thor.beside import Beside
+from pytest_thor.beside import Beside, crowding
 from pytest_thor.bounds import confirmed_doubt
 from pytest_thor.cell import Cell
 from pytest_thor.engines.base import Progress
@@ -243,6 +243,9 @@ class Session:
         started = time.monotonic()
         refused: dict[Cell, Refusal] = {}
         with refusing([trial.cell for trial in wanting], refused), self._opening.alone():
+            if not self._pace.affords(group.last_round_s):
+                return  # waiting for the device has used the budget up
+            started = time.monotonic()
             state = self._hygiene.look()
             group.launch(wanting, watching=self._beside.watching, keep=self._keep, on_progress=self._on_progress)
             self._settled = self._hygiene.settle(self._rest, before=state)
@@ -262,6 +265,8 @@ class Session:
         spoils = self._spoils(trial)
         trial.doubts = [condition.sentence for condition in told if condition.rule == spoils]
         trial.advice = [condition.sentence for condition in told if condition.rule != spoils]
+        if (sentence := crowding(trial.cell)) is not None:
+            trial.advice.append(sentence)
         self.jury.hear(trial)
 
     def _held_to_limits(self, trial: Trial, launch: Launch) -> Launch:

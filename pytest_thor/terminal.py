@@ -75,7 +75,14 @@ class Terminal:
         return self._reporter is not None and self._config.get_verbosity() == 0
 
     def show(self, status: Status) -> None:
-        """Show what is going on: a line that rewrites itself on a terminal, a line per launch elsewhere."""
+        """Show what is going on: a line that rewrites itself on a terminal, a line per launch elsewhere.
+
+        With ``-q`` and ``-v`` only what is waited for: that may take hours.
+        """
+        if self._reporter is not None and not self.has_lines and status.waits:
+            with self._uncaptured():
+                self._reporter.write_line(describe(status))
+                self._reporter.flush()
         if not self.has_lines:
             return
         text = describe(status)

@@ -157,8 +157,8 @@ def _limits(checkup: Checkup) -> Iterator[tuple[str, str]]:
 
 def _lock(checkup: Checkup) -> Iterator[tuple[str, str]]:
     if checkup.lock is not None:
-        held = any(finding.topic == "lock" and finding.level == "spoils" for finding in checkup.findings)
-        yield "lock", f"{'held' if held else 'free'}, in {checkup.lock}"
+        spoiled = any(finding.topic == "lock" and finding.level == "spoils" for finding in checkup.findings)
+        yield "lock", f"{'not to be had now' if spoiled else 'free'}, in {checkup.lock}"
 
 
 def _roof(roof: Roof) -> str:

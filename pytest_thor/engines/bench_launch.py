@@ -163,8 +163,9 @@ class _Reading:
 
     def _begin(self) -> None:
         self._clock = RepetitionClock()
-        self._started = time.monotonic()
+        # In this order: where the process is stopped in between, the launch seems no longer than it was.
         self._started_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        self._started = time.monotonic()
 
     def _launch(
         self,

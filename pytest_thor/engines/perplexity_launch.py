@@ -68,8 +68,9 @@ class _Running:
     on_progress: ProgressCallback
     log: LogTail = field(default_factory=LogTail)
     evidence: dict[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
+    # In this order: where the process is stopped in between, the launch seems no longer than it was.
     started_at: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def left_s(self) -> float:

@@ -209,8 +209,9 @@ class _Measuring:
         self._on_progress(Progress(cell=self._waiting[0], step=step))
 
     def _begin(self) -> None:
-        self._started = time.monotonic()
+        # In this order: where the process is stopped in between, the launch seems no longer than it was.
         self._started_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        self._started = time.monotonic()
 
     def _launch(
         self,

@@ -71,10 +71,13 @@ def is_jetson(device: Device) -> bool:
 
 
 def _held(device: Device, root: Path) -> Iterator[Finding]:
-    holder = None
-    if root == HERE:
-        with suppress(DeviceError):
-            holder = held_by(claim_of(device))
+    if root != HERE:
+        return
+    try:
+        holder = held_by(claim_of(device))
+    except DeviceError as error:
+        yield Finding(topic="lock", level="spoils", sentence=str(error))
+        return
     if holder:
         yield Finding(topic="lock", level="spoils", sentence=f"the device is being measured by {holder}", remedy="wait")
 

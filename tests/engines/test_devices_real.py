@@ -47,6 +47,15 @@ workloads:
   load: {kind: serving, input_len: 32, output_len: 32, num_prompts: 4, max_concurrency: 1}
   words: {kind: quality, text: words.txt, ctx_size: 128, chunks: 8}
 """
+VLLM = """\
+name: every
+models:
+  tiny: {synthetic: qwen3-tiny, quants: [BF16]}
+backends:
+  vllm: {engine: vllm, settings: {max_model_len: 512, enforce_eager: true, cpu_kvcache_space_gib: 1}, timeout: 10m}
+workloads:
+  load: {kind: serving, input_len: 32, output_len: 32, num_prompts: 4, max_concurrency: 1}
+"""
 PROGRAMS = {
     "llama-bench": "llama-bench",
     "llama-cpp-python": "llama_cpp_worker.py",
@@ -90,28 +99,39 @@ def allowed_to(process: psutil.Process) -> Iterator[str]:
 def engine_of(process: psutil.Process) -> str | None:
     with suppress(psutil.Error):
         words = [Path(word).name for word in process.cmdline()]
+        if process.name().startswith("VLLM") or "vllm.entrypoints.openai.api_server" in words:
+            return "vllm"
         is_launch = any(word in words for word in ("-m", "llama_cpp_worker.py")) and "--identify" not in words
         return next((name for name, word in PROGRAMS.items() if is_launch and word in words), None)
     return None
 
 
-def test_every_thread_of_every_engine_is_bound_to_the_set(place: Path) -> None:
-    (place / "every.yaml").write_text(EVERY_ENGINE)
-    (place / "words.txt").write_text(" ".join(f"word{number}" for number in range(2000)))
+def watched(place: Path, matrix: str) -> dict[str, set[str]]:
+    """Measure on the last CPU, and return on which ones the threads of each engine were seen to be allowed."""
+    (place / "every.yaml").write_text(matrix)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--thor-matrix", "every.yaml"]
     command += ["--thor-launches=1", "--thor-device", f"cpus:{CPUS[-1]}"]
-    seen: dict[str, set[str]] = {name: set() for name in PROGRAMS}
-
-    with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+    seen: dict[str, set[str]] = {}
+    with (place / "said").open("w") as said, subprocess.Popen(command, cwd=place, stdout=said, stderr=said) as run:
         while run.poll() is None:
             with suppress(psutil.Error):
                 for process in psutil.Process(run.pid).children(recursive=True):
                     name = engine_of(process)
                     if name is not None:
-                        seen[name] |= set(allowed_to(process))
+                        seen.setdefault(name, set()).update(allowed_to(process))
             with suppress(subprocess.TimeoutExpired):
                 run.wait(0.02)
-        said = run.communicate()[0]
+    assert run.returncode == 0, (place / "said").read_text()
+    return seen
 
-    assert run.returncode == 0, said
-    assert seen == {name: {str(CPUS[-1])} for name in PROGRAMS}, said
+
+def test_every_thread_of_every_engine_is_bound_to_the_set(place: Path) -> None:
+    (place / "words.txt").write_text(" ".join(f"word{number}" for number in range(2000)))
+
+    assert watched(place, EVERY_ENGINE) == {name: {str(CPUS[-1])} for name in PROGRAMS}
+
+
+@pytest.mark.vllm
+@pytest.mark.skipif("THOR_VLLM" not in os.environ, reason="THOR_VLLM names no vLLM; `make test-vllm` makes one")
+def test_vllm_with_its_workers_is_bound_to_the_set_too(place: Path) -> None:
+    assert watched(place, VLLM) == {"vllm": {str(CPUS[-1])}}

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from pytest_thor.host.lock import Claim, exclusive
 from tests.plugin.project import FAST, PP64, STUB, TG8, TG16, Project
 
 CPUS = sorted(os.sched_getaffinity(0))
@@ -108,7 +111,7 @@ def overlaps_s(spans: Sequence[tuple[float, float]]) -> list[float]:
 
 
 CLOCK_S = 0.1
-"""A start is told by the wall clock and a duration by another, and a busy machine may stop a process between the two.
+"""A start is told by the wall clock and a duration by another, and the two may drift apart.
 
 That no engine runs beside another of its device, the engine itself makes sure of.
 """
@@ -147,7 +150,7 @@ def test_two_runs_at_once_on_one_device_take_turns(side: Side, workers: tuple[st
     assert max(overlaps_s(together)) < CLOCK_S
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["sessions", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n1",), ("-q",), ("-v",)], ids=["sessions", "xdist", "quiet", "verbose"])
 def test_who_is_waited_for_is_said(side: Side, workers: tuple[str, ...]) -> None:
     side.engine_waits_for(2)  # the first engine waits until the test lets it go on
     with start(side, "--thor-report", "report-first", *workers) as first:
@@ -289,6 +292,26 @@ def test_a_lost_workers_device_is_taken_by_the_one_that_takes_its_place(side: Si
     for name in ("left", "right"):
         own = intervals(entry for entry in side.journal if entry["device"] == name)
         assert max(overlaps_s(own), default=0) < CLOCK_S
+
+
+@two_devices
+def test_no_launch_is_begun_after_a_wait_that_used_the_budget_up(side: Side) -> None:
+    def hold_the_machine() -> None:
+        while not list(side.engine.parent.glob("on-*.begun")):
+            time.sleep(0.01)
+        with exclusive(Claim(device="machine"), on_wait=lambda _: None):  # who waits for it comes before a part
+            time.sleep(2.5)
+
+    with ThreadPoolExecutor(1) as other:
+        held = other.submit(hold_the_machine)
+        result = side.run("--thor-device", RIGHT, "--thor-budget", "2s")
+        held.result()
+
+    assert len(side.launches) == 1
+    assert result.ret == 8
+    assert sum(cell["left_over"] for cell in side.report["cells"]) == 2
+    [told] = {cell["reason"].partition(" The budget")[2] for cell in side.report["cells"] if not cell["left_over"]}
+    assert told == " of 2.0 s was used up before another launch could tell more."
 
 
 def test_the_number_of_workers_is_that_of_the_devices(side: Side) -> None:

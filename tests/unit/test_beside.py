@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_thor.beside import Beside, tokens_timed
+from pytest_thor.beside import Beside, crowding, tokens_timed
 from pytest_thor.cell import Cell, Kind
 from pytest_thor.measurement import EngineBuild, Launch
 from tests.cells import build_cell
@@ -48,6 +48,23 @@ def test_what_speaks_against_a_cell_is_said_once() -> None:
         "invalid",
         "the hardware throttled (gpu-throttle-alert) for 50.0 % of the timed part (in 1 of 2 launches)",
     )
+
+
+@pytest.mark.parametrize(
+    ("threads", "sentence"),
+    [
+        (3, "the backend asks for 3 threads, and 2 cores may be used: they wait for one another"),
+        (2, None),
+        (None, None),
+    ],
+)
+def test_more_threads_than_cores_are_told(
+    threads: int | None, sentence: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_thor.beside.cores", lambda: 2)
+    settings = {} if threads is None else {"threads": threads}
+
+    assert crowding(build_cell("decode", {"n_gen": 8}, settings=settings)) == sentence
 
 
 @pytest.mark.parametrize(

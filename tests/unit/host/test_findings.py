@@ -111,6 +111,16 @@ def test_a_container_that_gets_less_time_than_it_has_cpus_is_told(tmp_path: Path
     assert "quota" not in said(tmp_path)
 
 
+def test_a_lock_that_cannot_be_opened_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path / "file"))
+
+    [found] = [each for each in findings(identify(), []) if each.topic == "lock" and each.level == "spoils"]
+
+    assert "the device's lock cannot be opened: Not a directory" in found.sentence
+    assert found.sentence.endswith("THOR_LOCK_DIR")
+
+
 def test_locks_that_a_container_keeps_to_itself_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THOR_LOCK_DIR", str(tmp_path))
     device = replace(identify(), container="docker", virtual=False)
