@@ -41,6 +41,8 @@ _IDS = 500
 _QUANTS_SAID = "Each figure beside that of the reference quant; in brackets the 90 % interval of the ratio.\n\n"
 _NOTES = 20
 _NOTE_CHARS = 2_000
+_NOT_WHOLE = frozenset({2, 3, 4, 8})
+"""Exit statuses of a run that was interrupted or could not measure all."""
 
 
 def markdown(document: ReportDocument, *, limit_bytes: int | None = None, published: Published | None = None) -> str:
@@ -95,7 +97,7 @@ def _begun(document: ReportDocument, limit_bytes: int | None, *, before: str = "
         raise ValueError(f"a report in Markdown needs {LEAST_BYTES} bytes, not {limit_bytes}")
     budget = Budget(limit_bytes)
     budget.add(before, _head(document))
-    _notes(budget, notes_of(document))
+    _notes(budget, notes_of(document), kind="WARNING" if document.summary.exit_status in _NOT_WHOLE else "NOTE")
     return budget
 
 
@@ -128,13 +130,13 @@ def _head(document: ReportDocument) -> str:
     return "".join(parts)
 
 
-def _notes(budget: Budget, notes: Sequence[str]) -> None:
+def _notes(budget: Budget, notes: Sequence[str], *, kind: str) -> None:
     """Add what the run noted; it takes at most half of what is left."""
     if notes:
         half = 0 if budget.left_bytes is None else budget.left_bytes // 2
         lines = [f"> - {gfm.text(note[:_NOTE_CHARS])}\n" for note in notes[:_NOTES]]
         more = f"> - … and {len(notes) - _NOTES} more\n" if len(notes) > _NOTES else ""
-        budget.add("> [!NOTE]\n", *lines, more, "\n", reserve_bytes=half)
+        budget.add(f"> [!{kind}]\n", *lines, more, "\n", reserve_bytes=half)
 
 
 def _overview(budget: Budget, cells: Sequence[CellRecord], naming: Naming, *, most: int | None = None) -> None:

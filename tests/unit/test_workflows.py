@@ -319,6 +319,7 @@ def test_a_lost_shard_is_told_and_fails_the_run_whatever_the_others_say(tmp_path
     for name in ("report.md", "comment.md", "report.html"):
         shown = (tmp_path / "temp/thor-report" / name).read_text(encoding="utf-8")
         assert [sentence in shown for sentence in told] == [True, True], name
+    assert f"> [!WARNING]\n> - {told[0]}\n> - {told[1]}\n" in (tmp_path / "temp/thor-report/comment.md").read_text()
 
 
 def test_reports_that_cannot_be_one_make_none(tmp_path: Path) -> None:
