@@ -19,10 +19,11 @@ def leaving_alone(words: tuple[str, ...], *, ours: Mapping[str, str], settings: 
 
     ``ours`` has why an option is not for the user, ``settings`` the setting that stands for one. Long options may be
     written with ``_`` for ``-``, as every program of llama.cpp and vLLM takes them; they are returned with ``-``, so
-    that whoever looks for one finds it.
+    that whoever looks for one finds it. An option for a key or a token is refused: it would stand in the matrix, the
+    report and the list of processes.
 
     Raises:
-        ValueError: one of them does; the option is named, and where it belongs.
+        ValueError: one of them does, or is an option for a secret; the option is named, and where it belongs.
     """
     found = []
     for word in words:
@@ -33,5 +34,11 @@ def leaving_alone(words: tuple[str, ...], *, ours: Mapping[str, str], settings: 
             raise ValueError(f"{option} is {ours[option]}")
         if option in settings:
             raise ValueError(f"{option} has a setting of its own: {settings[option]}")
+        shortened = len(option) > len("--hf-") and any(each.startswith(option) for each in _SHORTENED)
+        if shortened or _SECRET.fullmatch(option):
+            raise ValueError(
+                f"{option} takes a secret, which has no place in a matrix: engines read theirs from the "
+                "environment (HF_TOKEN)"
+            )
         found.append(f"{option}{equals}{value}")
     return tuple(found)
