@@ -128,7 +128,9 @@ def read_report(content: bytes, folder: Path) -> None:
 
 EXPECTED = (
     b"3",
-    json.dumps({"include": [{"name": "1-of-2", "cells": 3}, {"name": "2-of-2", "cells": "4"}]}).encode(),
+    json.dumps(
+        {"include": [{"name": "1-of-2", "argv": ["-m", "thor_cell(model='x')or(thor_cell(quant='q'))"], "cells": 3}]}
+    ).encode(),
     json.dumps([{"matrix": "qwen3", "id": "c"}]).encode(),
 )
 
