@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -40,6 +41,8 @@ def parse(content: bytes | str, *, source: str) -> ReportDocument:
     Raises:
         ReportError: it is no JSON, no report, or a report of another version.
     """
+    if isinstance(content, bytes):
+        content = content.removeprefix(codecs.BOM_UTF8)  # as some editors begin every file
     try:
         return ReportDocument.model_validate_json(content)
     except ValidationError as error:
