@@ -255,6 +255,14 @@ def test_the_plan_is_a_job_matrix(tmp_path: Path) -> None:
     assert [job["cells"] for job in json.loads(outputs["matrix"])["include"]] == [1]
 
 
+def test_several_matrices_are_planned_together(tmp_path: Path) -> None:
+    (tmp_path / "one more.yaml").write_text(MATRIX.replace("name: two", "name: more"), encoding="utf-8")
+    done, outputs = plan(tmp_path, MATRIX="two.yaml\none more.yaml\n")
+    assert done.returncode == 0, done.stderr
+    names = [job["name"] for job in json.loads(outputs["matrix"])["include"]]
+    assert names == ["two~alpha", "two~beta", "more~alpha", "more~beta"]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_input_of_the_plan_is_run(tmp_path: Path, text: str) -> None:
     for name in ("MATRIX", "FILTER", "SHARDS"):
