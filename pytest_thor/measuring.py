@@ -30,6 +30,7 @@ from pytest_thor.published_beside import published_beside
 from pytest_thor.report import document
 from pytest_thor.report.document import PolicyRecord
 from pytest_thor.report.junit import properties
+from pytest_thor.report.outputs import FORMATS
 from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
 from pytest_thor.seat import ASSIGNED, SUCCEEDS
@@ -69,7 +70,10 @@ class Measuring:
         self._waiting_from: int | None = None
 
     def pytest_sessionstart(self) -> None:
-        """Make sure before hours of measuring that the report can be written, and begin a new journal."""
+        """Make sure before hours of measuring that the report can be written, and begin a new journal.
+
+        The report of the run before goes: were this run killed, it would pass for this one's.
+        """
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
         if self._is_worker:
@@ -78,6 +82,9 @@ class Measuring:
         try:
             if not (self._options.resume and journal.exists()):
                 atomic_write_text(journal, "")
+            written = (FORMATS[name].file for name in ("markdown", "html", *self._options.exports))
+            for file in ("report.json", *written):
+                (self._options.report / file).unlink(missing_ok=True)
         except OSError as error:
             raise pytest.UsageError(
                 f"{self._options.report}: the report folder cannot be written: {error.strerror}; "

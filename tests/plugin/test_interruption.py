@@ -68,10 +68,13 @@ def test_a_log_shows_each_launch_while_the_next_is_measured(project: Project) ->
     process.communicate()
 
 
-def test_an_engine_does_not_outlive_a_pytest_that_was_killed(project: Project) -> None:
+def test_a_pytest_that_was_killed_leaves_no_engine_and_no_report_of_another_run(project: Project) -> None:
+    (project.root / "thor-report").mkdir()
+    for name in ("report.json", "report.html", "samples.csv", "mine.txt"):
+        (project.root / "thor-report" / name).write_text("of yesterday")
     project.script(**FAST, fault="ignore sigterm", after=1)
     journal = project.root / "thor-report" / "journal.jsonl"
-    command = [*PYTEST, *project.arguments]
+    command = [*PYTEST, *project.arguments, "--thor-export", "csv"]
     process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL)
     until(lambda: journal.exists() and journal.read_text().endswith("\n"))
     engines = project.engine_processes()
@@ -82,6 +85,7 @@ def test_an_engine_does_not_outlive_a_pytest_that_was_killed(project: Project) -
 
     _, alive = psutil.wait_procs(engines, timeout=60)
     assert alive == []
+    assert sorted(file.name for file in journal.parent.iterdir()) == ["journal.jsonl", "mine.txt"]
 
 
 def test_an_interruption_where_the_interpreter_knows_no_line_is_reported_as_any_other(project: Project) -> None:
