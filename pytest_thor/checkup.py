@@ -226,7 +226,7 @@ def _blind_engines(device: Device, found: tuple[EngineFound, ...]) -> list[Findi
     for one in found:
         if one.build is not None and one.name in _LIST_DEVICES:
             printed, ending = run_briefly([one.build.path, "--list-devices"])
-            if ending.ok and not re.search(r"^\s+\S+\d+:", printed, re.MULTILINE):
+            if ending.ok and not re.search(r"^[ \t]+\S+\d:", printed, re.MULTILINE):
                 blind.append(
                     Finding(
                         topic="gpu",

@@ -17,6 +17,8 @@ _FAMILIES = {
     "mistral": "llama",
     "mixtral": "llama",
 }
+_MOST_LAYERS = 10_000
+"""What claims more is no model, and to go through its layers would take hours."""
 _EXPERTS = ("num_experts", "num_local_experts")
 _EXPERTS_USED = ("num_experts_per_tok", "experts_per_token")
 
@@ -30,6 +32,8 @@ def shape_of_config(config: Mapping[str, Any], *, name: str) -> tuple[Architectu
     layers, width = whole_number(config, "num_hidden_layers"), whole_number(config, "hidden_size")
     heads, vocabulary = whole_number(config, "num_attention_heads"), whole_number(config, "vocab_size")
     if family is None or layers is None or width is None or heads is None or vocabulary is None:
+        return None
+    if layers > _MOST_LAYERS:
         return None
     if config.get("mlp_only_layers") or config.get("decoder_sparse_step", 1) != 1:
         return None

@@ -15,7 +15,7 @@ from pytest_thor.artifacts.program import run_program
 from pytest_thor.cores import cores
 from pytest_thor.errors import ArtifactError
 
-_STEP = re.compile(r"\[\s*(?P<done>\d+)/\s*(?P<all>\d+)\]")
+_STEP = re.compile(r"\[\s*(?P<done>\d{1,9})/\s*(?P<all>[1-9]\d{0,8})\]")
 _BUILD = re.compile(r"(?:version: |main: build = )(?P<program>.+)|(?P<binding>llama-cpp-python .+)")
 
 

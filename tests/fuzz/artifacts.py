@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pytest_thor.artifacts.cost import cost_of_directory, cost_of_gguf
 from pytest_thor.artifacts.found import describe_directory, describe_gguf
 from pytest_thor.artifacts.gguf_header import read_header
 from pytest_thor.artifacts.gguf_model import read_model
@@ -70,6 +72,10 @@ def read_gguf(content: bytes, folder: Path) -> None:
     with suppress(ArtifactError):
         context_length(path)
     with suppress(ArtifactError):
+        cost = cost_of_gguf(read_model(path))
+        assert math.isfinite(cost.body_bytes)
+        assert 0 <= cost.experts_used <= cost.experts
+    with suppress(ArtifactError):
         size, forbidden = ordinary_ids(path)
         assert all(0 <= token < size for token in forbidden)
 
@@ -126,6 +132,9 @@ def read_checkpoint(content: bytes, folder: Path) -> None:
 
 
 def _describe(folder: Path) -> None:
+    with suppress(ArtifactError):
+        cost = cost_of_directory(folder, quant="BF16")
+        assert cost is None or (math.isfinite(cost.body_bytes) and cost.body_bytes >= 0)
     with suppress(ArtifactError):
         found = describe_directory(folder)
         _writable(found)

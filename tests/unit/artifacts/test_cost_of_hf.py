@@ -210,3 +210,10 @@ def test_activations_in_eight_bits_allow_its_arithmetic() -> None:
     assert found is not None
     assert found.bits == 8
     assert {"int8", "fp8"} <= set(found.arithmetics)
+
+
+@pytest.mark.timeout(30)
+def test_more_layers_than_any_model_has_cost_nothing_that_is_known(tmp_path: Path) -> None:
+    path = folder(tmp_path / "model", {**QWEN3_8B, "num_hidden_layers": 10**15})
+
+    assert cost_of_artifact(path, quant="BF16") is None
