@@ -326,7 +326,7 @@ def _bound_to(config: pytest.Config, chosen: Options) -> Part | None:
 
 def _has_a_line(entry: TracebackEntry) -> bool:
     number: int | None = entry._rawentry.tb_lineno  # noqa: SLF001 - pytest's own property fails without one
-    return number is not None
+    return number is not None and number > 0
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
