@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -91,3 +96,37 @@ def test_a_listing_of_hostile_paths_is_inert_in_every_form(project: Project) -> 
         assert "tiny" in shown
         assert obeyed(shown) == set()
         assert commands(shown) == []
+
+
+def test_the_line_that_rewrites_itself_on_a_terminal_is_inert_too(project: Project) -> None:
+    saying(project, "its last step")
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *project.arguments]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+
+    with subprocess.Popen(command, cwd=project.root, env=environment, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours, running):
+            shown += chunk
+    os.close(ours)
+
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())  # the colours are pytest's
+    assert "launch 1" in text
+    assert "mine" in text
+    assert obeyed(text.replace("\x1b[K", "")) <= {"\r"}
+    assert commands(text.replace("\r", "\n")) == []
+
+
+def _read(terminal: int, running: subprocess.Popen[bytes]) -> bytes:
+    """Return what is written to a terminal next, nothing once the program has ended."""
+    while True:
+        ready, _, _ = select.select([terminal], [], [], 0.2)
+        if ready:
+            try:
+                return os.read(terminal, 1 << 16)
+            except OSError:  # the other end is closed
+                return b""
+        if running.poll() is not None:
+            return b""
