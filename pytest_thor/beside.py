@@ -1,4 +1,4 @@
-"""The machine beside a launch: sampled while it runs, summed up over what was timed, asked what speaks against it."""
+"""The machine beside a launch: sampled while it runs, asked what speaks against its figures, then brought to rest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from pytest_thor.cell import Cell
 from pytest_thor.cores import cores
+from pytest_thor.host.hygiene import Hygiene, Rest, Settled
 from pytest_thor.host.nvml import Library, close_library, open_library
 from pytest_thor.host.part import Part
 from pytest_thor.host.telemetry import Sampler, local_sources
@@ -20,27 +21,49 @@ Watched: TypeAlias = Callable[[Cell, Launch], Launch]
 """Gives a launch its telemetry, and the energy per token where that is known."""
 
 
+_SETTLING_S = 20.0
+"""How long an engine's memory may take to come back before the next launch is made all the same."""
+_COOLING_S = 300.0
+"""The same of a temperature that was asked for."""
+
+
 class Beside:
     """Watches the machine of one session; NVML is opened with the first launch and closed with ``close``.
 
     ``cpus`` is how many the session may use, ``part`` the part of the machine that it measures on.
+    Where ``cool_down_c`` is given, no sensor should be warmer before a launch.
     """
 
-    def __init__(self, *, cpus: int, part: Part | None = None) -> None:
+    def __init__(self, *, cpus: int, part: Part | None = None, cool_down_c: float | None = None) -> None:
         self._cpus = cpus
         self._part = part
+        self._cool_down_c = cool_down_c
         self._library: Library | None = None
-        self._looked = False
+        self._hygiene: Hygiene | None = None
+        self.settled: Settled | None = None
+        """How the machine came to rest after the last launch."""
         self._settings: Mapping[str, str | None] | None = None
 
     @contextmanager
     def watching(self) -> Iterator[Watched]:
         """Sample the machine until the end of the block."""
-        if not self._looked:
-            self._library, self._looked = open_library(), True
+        self._open()
         sources = local_sources(library=self._library, part=self._part)
         with Sampler(sources, library=self._library, part=self._part) as sampler:
             yield lambda cell, launch: self._watched(sampler, cell, launch)
+
+    @contextmanager
+    def at_rest_after(self, *, drop_caches: bool) -> Iterator[None]:
+        """Wait at the end of the block, for some time, until what was started in it is gone and its memory is back."""
+        hygiene = self._open()
+        before = hygiene.look()
+        yield
+        rest = Rest(
+            hottest_c=self._cool_down_c,
+            drop_caches=drop_caches,
+            deadline_s=_SETTLING_S if self._cool_down_c is None else _COOLING_S,
+        )
+        self.settled = hygiene.settle(rest, before=before)
 
     def conditions(self, launches: Sequence[Launch]) -> tuple[Condition, ...]:
         """Return what speaks against a cell's launches, each once, the invalid first."""
@@ -59,7 +82,13 @@ class Beside:
         """Let go of NVML."""
         if self._library is not None:
             close_library(self._library)
-            self._library = None
+            self._library = self._hygiene = None
+
+    def _open(self) -> Hygiene:
+        if self._hygiene is None:
+            self._library = open_library()
+            self._hygiene = Hygiene(library=self._library, part=self._part)
+        return self._hygiene
 
     def _watched(self, sampler: Sampler, cell: Cell, launch: Launch) -> Launch:
         if not launch.windows:

@@ -21,7 +21,6 @@ from pytest_thor.engines.base import Progress
 from pytest_thor.engines.service import Served
 from pytest_thor.errors import EngineFailure
 from pytest_thor.host.device import Device
-from pytest_thor.host.hygiene import Hygiene, Rest, Settled
 from pytest_thor.judge.conditions import Rule
 from pytest_thor.judge.policy import outcome
 from pytest_thor.jury import Jury
@@ -38,11 +37,6 @@ from pytest_thor.setup import Setup
 from pytest_thor.units import format_duration
 from pytest_thor.verdict import Judgement
 
-_SETTLING_S = 20.0
-"""How long an engine's memory may take to come back before the next launch is made all the same."""
-_COOLING_S = 300.0
-"""The same of a temperature that was asked for."""
-
 
 class Session:
     """One run of pytest on one device; nothing is started or touched before a record is asked for."""
@@ -57,9 +51,8 @@ class Session:
         self._groups: dict[Cell, Group] = {}
         self._prepared: dict[Cell, Prepared] = {}
         self._records: dict[Cell, CellRecord] = {}
-        self._beside = Beside(cpus=len(os.sched_getaffinity(0)), part=setup.part)
-        self._hygiene = Hygiene(shared=setup.part is not None)
-        self._settled: Settled | None = None
+        cpus = len(os.sched_getaffinity(0))
+        self._beside = Beside(cpus=cpus, part=setup.part, cool_down_c=setup.cool_down_c)
         self._finished_before: Mapping[journal.Key, list[journal.Entry]] | None = None
         self.planned: tuple[Cell, ...] = ()
         """The cells that will be asked for, in the order of the tests."""
@@ -72,15 +65,6 @@ class Session:
     def close(self) -> None:
         """Let go of what watches the machine."""
         self._beside.close()
-
-    @property
-    def _rest(self) -> Rest:
-        """What the machine should be at before the next launch; an engine's memory takes a while to come back."""
-        return Rest(
-            hottest_c=self._setup.cool_down_c,
-            drop_caches=self.device.l4t is not None and self.device.part is None,
-            deadline_s=_COOLING_S if self._setup.cool_down_c else _SETTLING_S,
-        )
 
     def plan(self, cells: Sequence[Cell]) -> None:
         """Say which cells will be asked for, so that those of one engine start are measured together."""
@@ -246,9 +230,10 @@ class Session:
             if not self._pace.affords(group.last_round_s):
                 return  # waiting for the device has used the budget up
             started = time.monotonic()
-            state = self._hygiene.look()
-            group.launch(wanting, watching=self._beside.watching, keep=self._keep, on_progress=self._on_progress)
-            self._settled = self._hygiene.settle(self._rest, before=state)
+            # A Jetson's page cache takes what the GPU needs; another part's measurement may need its pages.
+            drop_caches = self.device.l4t is not None and self.device.part is None
+            with self._beside.at_rest_after(drop_caches=drop_caches):
+                group.launch(wanting, watching=self._beside.watching, keep=self._keep, on_progress=self._on_progress)
         self._refuse(refused)
         group.last_round_s = time.monotonic() - started
         self._reporter.launches_left = self._count_launches_left()
@@ -322,8 +307,8 @@ class Session:
         self._pace.took(launch.duration_s)
         cell = trial.cell
         number = len(trial.reference_launches if is_reference else trial.launches) + 1
-        if self._settled is not None:
-            launch = replace(launch, evidence={**launch.evidence, "rest": self._settled.to_json()})
+        if self._beside.settled is not None:
+            launch = replace(launch, evidence={**launch.evidence, "rest": self._beside.settled.to_json()})
         journal.append(
             self._setup.journal,
             _key(trial, reference=is_reference),

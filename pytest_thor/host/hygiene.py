@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pytest_thor.host import cpu, nvml, proc
+from pytest_thor.host.part import Part
 from pytest_thor.host.processes import ProcessWatch
 from pytest_thor.host.sensor_file import FileSource, text_of
 from pytest_thor.units import format_bytes
@@ -77,7 +78,7 @@ class Settled:
 class Hygiene:
     """Looks at one machine between launches; ``library`` is an open NVML, ``pid`` the root of what is ours.
 
-    ``shared`` says that others measure on other parts of it at the same time: how much memory is left tells nothing.
+    Of a ``part`` only its own GPUs are looked at. Others measure beside it: how much memory is left tells nothing.
     """
 
     def __init__(
@@ -86,11 +87,12 @@ class Hygiene:
         *,
         library: nvml.Library | None = None,
         pid: int | None = None,
-        shared: bool = False,
+        part: Part | None = None,
     ) -> None:
         self._root = root
-        self._shared = shared
+        self._part = part
         self._library = library
+        self._is_jetson = (root / "etc/nv_tegra_release").exists()
         self._own = ProcessWatch(root, pid=pid)
         self._cpus = max(_count_cpus(root), 1)
         self._cpu_s: tuple[float, float] | None = None
@@ -106,10 +108,13 @@ class Hygiene:
             self._cpu_s = (time_s, seconds)
             if before is not None and time_s > before[0]:
                 busy = (seconds - before[1]) / (time_s - before[0]) / self._cpus
+        gpus = self._read_gpus()
+        # What a Jetson's GPU counts as used are the machine's pages, those of files too.
+        used = [] if self._is_jetson else gpus.get("memory_bytes", [])
         return State(
-            available_bytes=None if self._shared else known.get("memory_bytes.available"),
-            gpu_used_bytes=self._gpu_used_bytes(),
-            hottest_c=_hottest_c(self._root),
+            available_bytes=known.get("memory_bytes.available") if self._part is None else None,
+            gpu_used_bytes=sum(used) if used else None,
+            hottest_c=max([*_temperatures_c(self._root), *gpus.get("temperature_c", [])], default=None),
             busy=busy,
             engines=self._engines(),
         )
@@ -154,16 +159,15 @@ class Hygiene:
             self._may_drop = False  # asked once: each refusal is a line in root's log
         return "not permitted"
 
-    def _gpu_used_bytes(self) -> float | None:
-        if self._library is None:
-            return None
-        found = [
-            value
-            for source in nvml.sources(self._library)
-            for channel, value in zip(source.channels, source.read(), strict=True)
-            if channel.group == "memory_bytes" and not math.isnan(value)
-        ]
-        return sum(found) if found else None
+    def _read_gpus(self) -> dict[str, list[float]]:
+        """Return what the GPUs tell now, by group of channels."""
+        found: dict[str, list[float]] = {}
+        gpus = self._part.gpus if self._part else None
+        for source in nvml.sources(self._library, gpus) if self._library is not None else ():
+            for channel, value in zip(source.channels, source.read(), strict=True):
+                if not math.isnan(value):
+                    found.setdefault(channel.group, []).append(value)
+        return found
 
     def _engines(self) -> dict[int, str]:
         """Return what this process started and still runs; itself left out."""
@@ -205,11 +209,11 @@ def _numbers(root: Path) -> dict[str, float]:
     return found
 
 
-def _hottest_c(root: Path) -> float | None:
+def _temperatures_c(root: Path) -> list[float]:
     source = FileSource(cpu.temperatures(root))
     values = [value for value in source.read() if not math.isnan(value)]
     source.close()
-    return max(values, default=None)
+    return values
 
 
 def _count_cpus(root: Path) -> int:

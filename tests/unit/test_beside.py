@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_thor.beside import Beside, crowding, tokens_timed
 from pytest_thor.cell import Cell, Kind
 from pytest_thor.measurement import EngineBuild, Launch
 from tests.cells import build_cell
+from tests.unit.host.card import Card
 
 LAUNCH = Launch(started_at="", duration_s=1.0, engine=EngineBuild(name="llama-bench", path="/x"))
 
@@ -36,6 +38,18 @@ def test_a_launch_is_given_what_the_machine_did_in_its_timed_part() -> None:
 def test_a_launch_whose_timed_part_is_not_known_has_none() -> None:
     with Beside(cpus=2).watching() as watched:
         assert watched(cell("decode", n_gen=8), LAUNCH) is LAUNCH
+
+
+def test_between_two_launches_the_gpu_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card({"nvmlDeviceGetTemperature0": 200, "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=2**30)})
+    monkeypatch.setattr("pytest_thor.beside.open_library", lambda: card)
+    beside = Beside(cpus=2)
+
+    with beside.at_rest_after(drop_caches=False):
+        assert beside.settled is None
+
+    assert beside.settled is not None
+    assert (beside.settled.before.hottest_c, beside.settled.before.gpu_used_bytes) == (200, 2**30)
 
 
 def test_what_speaks_against_a_cell_is_said_once() -> None:

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pytest_thor.host.hygiene import Hygiene, Rest, State
+from pytest_thor.host.part import Part
+from tests.unit.host.card import Card
 from tests.unit.host.trees import plant, write
 
 TEMPERATURE = "sys/class/thermal/thermal_zone4/temp"
@@ -108,7 +111,7 @@ def test_a_busy_machine_is_waited_for(thor: Path) -> None:
 
 
 def test_memory_that_others_take_on_a_shared_machine_is_not_waited_for(thor: Path) -> None:
-    hygiene, clock = Hygiene(thor, pid=100, shared=True), Clock()
+    hygiene, clock = Hygiene(thor, pid=100, part=Part(cpus=(0,))), Clock()
     before = hygiene.look(clock())
     write(thor, "proc/meminfo", "MemTotal: 128790528 kB\nMemAvailable: 1 kB\n")
 
@@ -116,6 +119,48 @@ def test_memory_that_others_take_on_a_shared_machine_is_not_waited_for(thor: Pat
 
     assert settled.unmet == ()
     assert before.available_bytes is None
+
+
+@pytest.fixture
+def card() -> Card:
+    return Card({"nvmlDeviceGetTemperature0": 40, "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=2**30)})
+
+
+@pytest.mark.parametrize("part", [None, Part(gpus=(0,))])
+def test_a_gpus_memory_that_has_not_come_back_is_waited_for(tmp_path: Path, card: Card, part: Part | None) -> None:
+    hygiene, clock = Hygiene(tmp_path, library=card, pid=100, part=part), Clock()
+    before = hygiene.look(clock())
+    card.facts["nvmlDeviceGetMemoryInfo"] = SimpleNamespace(used=5 * 2**30)
+
+    settled = hygiene.settle(Rest(deadline_s=5), before=before, clock=clock, sleep=clock.sleep)
+
+    assert settled.waited_s == pytest.approx(5)
+    assert settled.unmet == ("GPU memory has not come back: 4.00 GiB",)
+
+
+def test_a_warm_gpu_is_waited_for(tmp_path: Path, card: Card) -> None:
+    hygiene, clock = Hygiene(tmp_path, library=card, pid=100), Clock()
+    card.facts["nvmlDeviceGetTemperature0"] = 71
+
+    settled = hygiene.settle(
+        Rest(hottest_c=50, deadline_s=5), before=hygiene.look(clock()), clock=clock, sleep=clock.sleep
+    )
+
+    assert settled.unmet == ("warmer than 50 °C: 71.0 °C",)
+
+
+@pytest.mark.parametrize("part", [Part(gpus=(1,)), Part(cpus=(0,))])
+def test_the_gpu_of_another_part_is_not_waited_for(tmp_path: Path, card: Card, part: Part) -> None:
+    state = Hygiene(tmp_path, library=card, pid=100, part=part).look(0.0)
+
+    assert (state.gpu_used_bytes, state.hottest_c) == (None, None)
+
+
+def test_what_a_jetsons_gpu_counts_as_used_is_the_machines_memory(thor: Path, card: Card) -> None:
+    state = Hygiene(thor, library=card, pid=100).look(0.0)
+
+    assert state.gpu_used_bytes is None
+    assert state.available_bytes is not None
 
 
 def test_what_is_not_known_is_not_waited_for(tmp_path: Path) -> None:
