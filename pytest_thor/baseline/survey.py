@@ -61,6 +61,8 @@ def entries_at(root: Path, revision: str) -> Mapping[Path, BaselineEntry]:
     _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     listed = _git(root, "ls-tree", "-r", "-z", "--name-only", revision).decode().split("\0")
     names = [name for name in listed if name.endswith(ENTRY) and name.count("/") == 2]
+    if broken := [name for name in names if "\n" in name]:  # git is asked for one file a line
+        raise BaselineError(f"{revision}: a name in the store has a line break: {broken[0]!r}; remove the file")
     entries = {}
     for name, text in zip(names, _contents(root, revision, names), strict=True):
         entry = parse_entry(text, f"{revision}:{root / name}")

@@ -328,6 +328,19 @@ def test_diff_against_head_shows_each_change_with_its_interval_and_what_else_was
     assert [change["cell"] for change in kept.json("diff", "-k", "tg16")] == ["qwen3-8b-Q4_K_M-llama.cpp-tg16"]
 
 
+def test_a_name_with_a_line_break_asks_git_for_nothing_else(kept: Store) -> None:
+    anchored(kept)
+    evil = kept.root / DEVICE / "qwen3" / "a\nHEAD:.json"
+    evil.write_text("{}")
+    kept.commit()
+    evil.unlink()
+
+    result = kept.run("diff", "HEAD:", kept.root)
+
+    assert result.exit_code == 2
+    assert "has a line break: 'jetson-agx-thor/qwen3/a\\nHEAD:.json'" in result.output
+
+
 def test_diff_of_two_stores_and_of_a_store_and_a_report(kept: Store) -> None:
     anchored(kept, "2025-12-31T00:00:00Z", measured(), measured("tg64"))
     other = Store(kept.folder / "other")
