@@ -335,7 +335,7 @@ def test_a_name_with_a_line_break_asks_git_for_nothing_else(kept: Store) -> None
     kept.commit()
     evil.unlink()
 
-    result = kept.run("diff", "HEAD:", kept.root)
+    result = kept.on_root("diff")
 
     assert result.exit_code == 2
     assert "has a line break: 'jetson-agx-thor/qwen3/a\\nHEAD:.json'" in result.output
