@@ -99,9 +99,7 @@ def test_what_outlives_a_session_that_is_killed_with_its_supervisor_is_ended_bef
             process.kill()
         psutil.wait_procs([killed.pytest, killed.supervisor, killed.engine])
 
-        assert lives(killed.forked)
-        assert lives(killed.tidy)
-        assert held_by(MACHINE) is not None
+        # Nothing is said of them here: any other session on this machine may end them first.
         with exclusive(MACHINE, on_wait=nobody):
             assert killed.is_gone()
 
