@@ -18,9 +18,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 MOST_BYTES = 64 * 2**20
-PLACE = re.compile(r"[^/]+/[^/]+/[^/]+(?:\.history\.jsonl|\.json)\Z")
+_NAME = r"[A-Za-z0-9_%~@+=,()-][A-Za-z0-9_%~@+=,() .-]*"
+"""What a store makes of any name. Others are not even printed as they are: the runner reads commands in a job's log."""
+PLACE = re.compile(rf"{_NAME}/{_NAME}/{_NAME}(?:\.history\.jsonl|\.json)\Z")
 RULE = "*.history.jsonl merge=union"
 ATTRIBUTES = ".gitattributes"
 """It says how git treats files, so what the device wrote there is not taken over; the one rule of a store is."""
@@ -63,7 +66,7 @@ def place(source: Path, store: Path) -> list[str]:
     for name in found:
         path = source / name
         if not PLACE.fullmatch(name) or path.is_symlink() or not path.is_file():
-            raise ValueError(f"{name}: is no file of a baseline store; nothing was copied")
+            raise ValueError(f"{quote(name)}: is no file of a baseline store; nothing was copied")
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"{name}: is larger than a baseline may be; nothing was copied")
     for name in found:

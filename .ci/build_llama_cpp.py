@@ -36,6 +36,10 @@ FLAGS = (
 )
 SCRIPT = "vendor/llama.cpp/scripts/compare-llama-bench.py"
 RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+SHAPING = re.compile(
+    r"CC|CXX|CUDACXX|CUDAHOSTCXX|CUDAARCHS|(?:C|CXX|CUDA|LD)FLAGS|NVCC_\w+_FLAGS|CMAKE_(?!ARGS$)\w+|SKBUILD_\w+"
+)
+"""Variables of the environment, beside CMAKE_ARGS, that CMake, the compilers and the wheel's builder heed."""
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
 
@@ -115,7 +119,8 @@ def key(flags: list[str], environment: dict[str, str]) -> str:
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     features = re.findall(r"^(?:flags|Features|model name|CPU part)\s*:\s*(.*)$", cpuinfo, re.MULTILINE)
     tools = [version(compiler(environment["PATH"])), version(shutil.which("nvcc", path=environment["PATH"]))]
-    parts = [*flags, platform.machine(), *sorted(set(features)), *tools, os.environ.get("CMAKE_ARGS", "")]
+    told = sorted(f"{name}={value}" for name, value in os.environ.items() if SHAPING.fullmatch(name))
+    parts = [*flags, platform.machine(), *sorted(set(features)), *tools, os.environ.get("CMAKE_ARGS", ""), *told]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

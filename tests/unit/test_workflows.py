@@ -503,12 +503,21 @@ def test_where_nothing_changed_nothing_is_proposed(clone: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["evil.py", "thor/m/deeper/a.json", "thor/m/a.sh", ".github/workflows/ci.yml", "thor/.gitattributes"]
+    "name",
+    [
+        "evil.py",
+        "thor/m/deeper/a.json",
+        "thor/m/a.sh",
+        ".github/workflows/ci.yml",
+        "thor/.gitattributes",
+        "thor/m\n::error::x/a.json",
+    ],
 )
 def test_what_is_no_file_of_a_store_stops_everything(clone: Path, name: str) -> None:
     done = propose(clone, {"thor/m/a.json": "2\n", name: "x\n"})
     assert done.returncode == 1
     assert "nothing was copied" in done.stderr
+    assert "\n::" not in done.stderr + done.stdout
     assert (clone / "baselines/thor/m/a.json").read_text() == "1\n"
 
 
