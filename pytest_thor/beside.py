@@ -35,7 +35,7 @@ class Beside:
     """
 
     def __init__(self, *, cpus: int, part: Part | None = None, cool_down_c: float | None = None) -> None:
-        self._cpus = cpus
+        self._cpus = len(part.cpus) if part and part.cpus else cpus
         self._part = part
         self._cool_down_c = cool_down_c
         self._library: Library | None = None
@@ -77,6 +77,14 @@ class Beside:
                 if launch.telemetry is not None
             ]
         )
+
+    def slowing(self, launches: Sequence[Launch]) -> str | None:
+        """Return what explains that most of a cell's launches are slower, None where nothing does."""
+        told = [self.conditions([launch]) for launch in launches]
+        slowed = [condition for of_one in told for condition in of_one if condition.rule == "slowing"]
+        if not slowed or 2 * len(slowed) < len(launches):
+            return None
+        return max(slowed, key=lambda condition: condition.amount).sentence
 
     def close(self) -> None:
         """Let go of NVML."""

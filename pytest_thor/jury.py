@@ -81,15 +81,20 @@ class Jury:
     def conclude(self, trial: Trial) -> None:
         """Give the last word on a trial: by now more of the others are known.
 
-        A regression that no fresh launch could confirm is not called.
+        A regression that no fresh launch could confirm is not called, nor one that the machine explains; an A/B run's
+        engines had the same machine.
         """
         if trial.failure is not None or trial.judgement is None:
             return
         unconfirmed = self.wants_another(trial)
         if self._heard[trial.cell].verdict in _MOVED:
             trial.judgement = self._among_all(trial.cell)
-        if unconfirmed and trial.judgement.verdict is Verdict.REGRESSED:
-            trial.judgement = _suspected(trial.judgement)
+        if trial.judgement.verdict is not Verdict.REGRESSED:
+            return
+        if unconfirmed:
+            trial.judgement = _suspected(trial.judgement, "no fresh launch confirmed it")
+        elif trial.slowing and trial.reference.against is None and trial.cell.kind != "quality":
+            trial.judgement = _suspected(trial.judgement, f"{trial.slowing}; measure again when the machine is quiet")
 
     def depends_on_others(self, trial: Trial) -> bool:
         """Tell whether the launches of other cells may still turn the verdict."""
@@ -161,10 +166,10 @@ class Jury:
         return self.shift()
 
 
-def _suspected(judgement: Judgement) -> Judgement:
+def _suspected(judgement: Judgement, because: str) -> Judgement:
     metrics = tuple(
         replace(metric, verdict=Verdict.INCONCLUSIVE) if metric.verdict is Verdict.REGRESSED else metric
         for metric in judgement.metrics
     )
-    reason = f"{judgement.reason} This is a suspicion: no fresh launch confirmed it."
+    reason = f"{judgement.reason} This is a suspicion: {because}."
     return replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=reason, metrics=metrics)

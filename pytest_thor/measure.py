@@ -58,6 +58,8 @@ class Trial:
     """What the machine did that makes the figures invalid, beside the launches' own doubts."""
     advice: list[str] = field(default_factory=list)
     """What a reader should know and no verdict says."""
+    slowing: str | None = None
+    """What the machine did that explains a slower figure as well as the engine does."""
     uncounted: int = 0
     """How many launches of earlier runs the journal has that do not count here; they keep their numbers."""
     visited_at: int | None = None

@@ -252,6 +252,7 @@ class Session:
         trial.advice = [condition.sentence for condition in told if condition.rule != spoils]
         if (sentence := crowding(trial.cell)) is not None:
             trial.advice.append(sentence)
+        trial.slowing = self._beside.slowing(trial.launches)
         self.jury.hear(trial)
 
     def _held_to_limits(self, trial: Trial, launch: Launch) -> Launch:

@@ -15,20 +15,23 @@ from pytest_thor.errors import EngineMissing
 
 _HEADING = re.compile(r"^(-\S.*?)(?:(?<![,\s])\s{2,}.*)?$")
 _NAME = re.compile(r"(?:^|,)\s*(--?[A-Za-z][\w-]*)")
+_LONGEST_LINE, _LONGEST_TEXT, _MOST_NAMES = 1000, 20_000, 16  # several times what any option has
 
 
 def read_server_help(program: str, text: str) -> HelpText:
     """Read the options out of llama-server's help, each with all that is said of it."""
     options: dict[str, str] = {}
     names: list[str] = []
-    for line in text.splitlines():
+    for line in (line[:_LONGEST_LINE] for line in text.splitlines()):
         heading = _HEADING.match(line)
         if heading:
-            names = _NAME.findall(heading[1])
+            names = list(dict.fromkeys(_NAME.findall(heading[1])))[:_MOST_NAMES]
         elif not line.startswith(" "):
             names = []
         for name in names:
-            options[name] = f"{options.get(name, '')} {line.strip()}"
+            said = options.get(name, "")
+            if len(said) < _LONGEST_TEXT:
+                options[name] = f"{said} {line.strip()}"
     return HelpText(program=program, options=options)
 
 

@@ -1,8 +1,9 @@
 """Was the machine fit to be measured meanwhile? From a launch's telemetry to sentences, each advice or a verdict.
 
 Pure, and conservative: ``invalid`` is only what proves that the figure is not that of this machine as it was set up
-(the hardware throttled, a setting changed in mid-measurement, memory came back from swap). What merely may have
-disturbed it is ``advice``. What the telemetry does not tell (None) raises nothing.
+(the hardware throttled, a setting changed in mid-measurement, memory came back from swap). ``slowing`` is what explains
+a slower figure as well as the engine does. What merely may have disturbed it is ``advice``. What the telemetry does not
+tell (None) raises nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_thor.units import format_bytes, format_percent, format_significant
 
-Rule: TypeAlias = Literal["advice", "invalid"]
+Rule: TypeAlias = Literal["advice", "slowing", "invalid"]
 
 _NORMAL = ("power cap",)  # what every large GPU does under full load: the figure is that of its power limit
 _MIB = 2.0**20
@@ -33,13 +34,16 @@ class Condition:
 class ConditionLimits:
     """From where on a condition is told, and from where on it is invalid (None: never).
 
-    Shares are of the timed part, or of all CPUs; rates are per second of the timed part.
+    Shares are of the timed part, or of all CPUs; rates are per second of the timed part. Of less than ``least_s``
+    seconds the kernel's count of processor time tells too little.
     """
 
     throttled_share: float = 0.01
     overcurrent_per_s: float = 1.0
     other_cpu: float = 0.1
     other_cpu_invalid: float | None = None
+    full_cpu: float = 0.9
+    least_s: float = 1.0
     steal: float = 0.05
     available_bytes: float = 512 * _MIB
     swapped_bytes: float = 1 * _MIB
@@ -148,7 +152,7 @@ def _neighbours(telemetry: Mapping[str, Any], limits: ConditionLimits, cpus: int
         invalid = limits.other_cpu_invalid is not None and others >= limits.other_cpu_invalid * cpus
         yield Condition(
             name="neighbours",
-            rule="invalid" if invalid else "advice",
+            rule="invalid" if invalid else "slowing" if _crowd(telemetry, limits, cpus) else "advice",
             sentence=f"other processes used {format_significant(others, 2)} of {cpus} CPUs{_busiest(cpu)}",
             amount=others,
         )
@@ -169,6 +173,17 @@ def _neighbours(telemetry: Mapping[str, Any], limits: ConditionLimits, cpus: int
                 sentence=f"{process['name']} (process {process['pid']}) also uses gpu{process['gpu']}{with_memory}",
                 amount=held or 0.0,
             )
+
+
+def _crowd(telemetry: Mapping[str, Any], limits: ConditionLimits, cpus: int) -> bool:
+    """Tell whether others took processor time that the engine wanted: no CPU was left, and some of them were its own.
+
+    An engine that is none of our processes (behind an address, in a container) is itself among the others.
+    """
+    cpu = telemetry.get("cpu") or {}
+    ours, others, steal = (cpu.get(f"{whose}_cores") or 0.0 for whose in ("ours", "others", "steal"))
+    long_enough = (telemetry.get("duration_s") or 0.0) >= limits.least_s
+    return long_enough and ours >= limits.other_cpu * cpus and ours + others + steal >= limits.full_cpu * cpus
 
 
 def _busiest(cpu: Mapping[str, Any]) -> str:

@@ -81,6 +81,7 @@ CLAIMS = {
         f"{DEFAULT_LIMITS.swapped_in_invalid_bytes / MIB:g} MiB or more came back from swap",
         f"invalid; {DEFAULT_LIMITS.swapped_bytes / MIB:g} MiB moved: advice",
         f"other processes used {percent(DEFAULT_LIMITS.other_cpu)} of the CPUs",
+        f"({percent(DEFAULT_LIMITS.full_cpu)} of them in use, {percent(DEFAULT_LIMITS.other_cpu)} by it)",
         f"{percent(DEFAULT_LIMITS.steal)} of the CPUs stolen",
         f"less than {DEFAULT_LIMITS.available_bytes / MIB:g} MiB left; {DEFAULT_LIMITS.read_bytes / MIB:g} MiB read",
         f"the sampler above {percent(DEFAULT_LIMITS.sampler_cores)} of a core",

@@ -73,6 +73,26 @@ def test_what_is_not_known_is_not_spoken_of() -> None:
             "other processes used 2.5 of 14 CPUs, cc1plus (process 9) most",
         ),
         ({"cpu": {"others_cores": 2.5}}, "advice", "other processes used 2.5 of 14 CPUs, short-lived ones most"),
+        (
+            {"cpu": {"ours_cores": 6.0, "others_cores": 7.0}},
+            "slowing",
+            "other processes used 7.0 of 14 CPUs, short-lived ones most",
+        ),
+        (
+            {"cpu": {"ours_cores": 6.0, "others_cores": 4.0}},  # four CPUs were left to the engine
+            "advice",
+            "other processes used 4.0 of 14 CPUs, short-lived ones most",
+        ),
+        (
+            {"cpu": {"ours_cores": 0.1, "others_cores": 13.0}},  # the engine may be one of the others
+            "advice",
+            "other processes used 13 of 14 CPUs, short-lived ones most",
+        ),
+        (
+            {"cpu": {"ours_cores": 6.0, "others_cores": 7.0}, "duration_s": 0.9},
+            "advice",
+            "other processes used 7.0 of 14 CPUs, short-lived ones most",
+        ),
         ({"cpu": {"steal_cores": 3.0}}, "advice", "the hypervisor gave 3.0 of 14 CPUs to other machines"),
         ({"cpu": {"sampler_cores": 0.03}}, "advice", "watching the machine used 3.0 % of a CPU"),
         (
