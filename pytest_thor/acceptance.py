@@ -20,7 +20,7 @@ def update_baselines(
     roots: Mapping[str, Path],
     mode: Literal["missing", "accept"],
     accepted_at: str,
-) -> list[Path]:
+) -> dict[Path, CellRecord]:
     """Store the records that may be stored, and add every valid one to its cell's history; return the baselines.
 
     ``cells`` are by matrix name and id, ``roots`` by matrix path. What was held against a reference engine in an A/B
@@ -29,7 +29,7 @@ def update_baselines(
     Raises:
         BaselineError: a file cannot be written, or stands there and is refused.
     """
-    written = []
+    written = {}
     for record in records:
         if record.verdict is None or record.reference_launches:
             continue
@@ -39,7 +39,7 @@ def update_baselines(
         verdicts = verdicts_of(record)
         if store.may_store(mode=mode, existing=existing, verdicts=verdicts):
             entry = entry_of(record, accepted_at=accepted_at, replacing=existing)
-            written.append(store.save(root, record.device, cell, entry))
+            written[store.save(root, record.device, cell, entry)] = record
         if Verdict.INVALID not in verdicts:
             history.append(root, record.device, cell, run_of(record))
     return written

@@ -28,7 +28,7 @@ from pytest_thor.progress import Status
 from pytest_thor.published.reference import load_all
 from pytest_thor.published_beside import published_beside
 from pytest_thor.report import document
-from pytest_thor.report.document import PolicyRecord
+from pytest_thor.report.document import CellRecord, PolicyRecord
 from pytest_thor.report.junit import properties
 from pytest_thor.report.outputs import FORMATS
 from pytest_thor.report.publishing import publish
@@ -60,7 +60,7 @@ class Measuring:
         self._terminal = Terminal(config, id_width=max((len(cell.id) for cell in self._cells.values()), default=0))
         self._part = _bound_to(config, chosen)
         self._session = config.stash[SESSION] = Session(self._setup(), self._show)
-        self._stored: list[Path] = []
+        self._stored: dict[Path, CellRecord] = {}
         self._troubles: list[str] = []
         self._report: Path | None = None
         self._annotations: list[str] = []
@@ -283,7 +283,7 @@ class Measuring:
                 environment=self._results.environment(relative=self._options.relative, canaries=self._canaries),
                 serving_block=self._options.serving_block,
                 report=shown(self._report, here) if self._report else None,
-                stored=[shown(path, here) for path in self._stored],
+                stored={shown(path, here): record for path, record in self._stored.items()},
                 troubles=self._troubles,
                 annotations=self._annotations,
             )

@@ -166,6 +166,7 @@ def cell_record(
             "reference_launches": [launch_record(launch) for launch in trial.reference_launches],
             "history": [past_run_record(run) for run in past.runs[-_SHOWN_RUNS:]],
             "advice": [*trial.advice, *_turns(trial, past)],
+            "slowing": trial.slowing,
             "metrics": with_limits(metric_records(trial, spreads), trial.bounds),
         }
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -143,7 +143,7 @@ class Terminal:
         title: str,
         environment: ShiftRecord | None,
         report: Path | None,
-        stored: Sequence[Path],
+        stored: Mapping[Path, CellRecord],
         troubles: Sequence[str],
         annotations: Sequence[str] = (),
         serving_block: bool = False,
@@ -177,6 +177,13 @@ class Terminal:
         reporter.write_line(f"{counted(len(records), 'cell')}: {told}." + (f" Report: {report}" if report else ""))
         if stored:
             reporter.write_line(f"Baseline stored: {counted(len(stored), 'cell')} in {os.path.commonpath(stored)}")
+        if slowed := sum(record.slowing is not None for record in stored.values()):
+            reporter.write_line(
+                f"{slowed} of them had to share the processors with other programs: a baseline that is too slow hides "
+                "regressions. Measure again when the machine is quiet, with --thor-update-baseline=accept.",
+                yellow=True,
+                bold=True,
+            )
         for trouble in troubles:
             reporter.write_line(f"ERROR: {trouble}", red=True, bold=True)
         for command in annotations:  # GitHub Actions reads them where they begin a line

@@ -139,6 +139,7 @@ def _together(measured: Sequence[CellRecord], anchors: Anchors, *, relative: boo
                 -_SHOWN_RUNS:
             ],
             "advice": list(dict.fromkeys(sorted(sentence for record in measured for sentence in record.advice))),
+            "slowing": next((record.slowing for record in measured if record.slowing), None),
             "differences": list(dict.fromkeys(each for record in measured for each in record.differences)),
             "shards": _shards(measured),
         }

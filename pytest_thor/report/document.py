@@ -165,6 +165,10 @@ class CellRecord(_Record):
         default_factory=list, description="earlier runs, oldest first"
     )
     advice: list[str] = Field(default_factory=list, description="what a reader should know and no verdict says")
+    slowing: str | None = Field(
+        default=None,
+        description="what explains a slower figure as well as the engine does, so that no regression is called",
+    )
     metrics: dict[str, MetricRecord] = Field(default_factory=dict)
     shards: list[str] = Field(default_factory=list, description="in a merged report, the shards that measured it")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.plugin.project import FAST, PP64, SLOW_TG16, TG8, TG16, Project
 
 
@@ -30,6 +32,23 @@ def test_accept_replaces_what_changed_and_keeps_the_anchor_of_what_did_not(proje
     assert project.baseline_file(TG8).read_text() == unchanged
     assert again.ret == 0
     assert project.verdicts()["tg16"] == "unchanged"
+
+
+def test_what_a_busy_machine_slowed_is_stored_with_a_warning_and_never_a_regression(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = "other processes used 1.0 of 2 CPUs, cc1plus (process 9) most"
+    monkeypatch.setattr("pytest_thor.beside.Beside.slowing", lambda _, launches: busy if launches else None)
+
+    stored = project.run("--thor-update-baseline=missing", "-k", "tg16")
+    slower = project.run("-k", "tg16", script=SLOW_TG16)
+
+    stored.stdout.fnmatch_lines(["Baseline stored: 1 cell in *", "1 of them had to share the processors with other*"])
+    assert slower.ret == 0
+    slower.stdout.no_fnmatch_line("*had to share the processors*")
+    cell = project.cell(TG16)
+    assert (cell["verdict"], cell["outcome"], cell["slowing"]) == ("inconclusive", "warned", busy)
+    assert cell["reason"].endswith(f"This is a suspicion: {busy}; measure again when the machine is quiet.")
 
 
 def test_nothing_is_stored_unless_it_is_asked_for(project: Project) -> None:
