@@ -20,7 +20,7 @@ test: lint
 
 test-vllm: setup
 	@$(PYTHON) .ci/setup_vllm.py
-	THOR_VLLM=.venv-vllm/bin/python $(BIN)/python -m pytest -m vllm --timeout 900 $(ARGS)
+	THOR_VLLM=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -m vllm --timeout 900 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_thor.artifacts.converter import build_of, run_converter
 from pytest_thor.artifacts.found import quant_of_config, weight_files
-from pytest_thor.artifacts.hf_config import read_config
+from pytest_thor.artifacts.hf_config import read_config, read_json
 from pytest_thor.artifacts.kept import (
     Made,
     check_space,
@@ -82,6 +82,26 @@ def float_type_of(checkpoint: Path, quant: str) -> str:
     return quant if quant in FLOATS else stored
 
 
+def check_runs_nothing(checkpoint: Path) -> None:
+    """Refuse a checkpoint that brings code for its tokenizer: llama.cpp's converter lets transformers run that.
+
+    transformers takes the code that ``auto_map`` names in the tokenizer's configuration or, for the tokenizer, in the
+    model's; and where the tokenizer's names no class, it asks the model's configuration, which may be code as well.
+
+    Raises:
+        ArtifactInvalid: it does, or a configuration is damaged.
+        ArtifactError: a configuration cannot be read.
+    """
+    tokenizer = read_json(checkpoint / "tokenizer_config.json") or {}
+    of_model = read_config(checkpoint).get("auto_map")
+    is_left_alone = isinstance(of_model, dict) and "AutoTokenizer" not in of_model and tokenizer.get("tokenizer_class")
+    if tokenizer.get("auto_map") or (of_model and not is_left_alone):
+        raise ArtifactInvalid(
+            f"{checkpoint}: brings code of its own for its tokenizer (auto_map), which the converter would run; read "
+            "that code, convert the checkpoint by hand, and put the GGUF file in its place"
+        )
+
+
 def convert_checkpoint(
     checkpoint: Path,
     float_type: str,
@@ -97,12 +117,14 @@ def convert_checkpoint(
     put in its place only when it is whole and on the disk.
 
     Raises:
+        ArtifactInvalid: as :func:`check_runs_nothing`.
         ArtifactMissing: the checkpoint has no weights, or not all of them.
         ArtifactError: the converter is not there, lacks a package, or failed, or the disk is full. Nothing half-written
             is left.
     """
     tell = on_progress or (lambda _step: None)
     weights_bytes = sum(_weights(checkpoint))
+    check_runs_nothing(checkpoint)
     converter.command()
     folder = cache / "converted"
     try:

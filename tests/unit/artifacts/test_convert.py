@@ -166,6 +166,35 @@ def test_a_result_that_changed_since_is_made_again(tmp_path: Path, files: Path) 
     assert len(calls(tmp_path)) == 2
 
 
+@pytest.mark.parametrize(
+    ("of_model", "of_tokenizer", "is_refused"),
+    [
+        ({}, None, False),
+        ({}, {"auto_map": {"AutoTokenizer": ["tokenization_mine.Mine", None]}}, True),
+        ({"auto_map": {"AutoTokenizer": "mine.Mine"}}, {"tokenizer_class": "Qwen2Tokenizer"}, True),
+        ({"auto_map": {"AutoConfig": "mine.Config"}}, {"tokenizer_class": "Qwen2Tokenizer"}, False),
+        ({"auto_map": {"AutoConfig": "mine.Config"}}, {}, True),
+        ({"auto_map": ["mine.Config"]}, {"tokenizer_class": "Qwen2Tokenizer"}, True),
+    ],
+)
+def test_a_checkpoint_whose_tokenizer_is_code_is_refused_before_anything_runs(
+    tmp_path: Path,
+    files: Path,
+    of_model: dict[str, object],
+    of_tokenizer: dict[str, object] | None,
+    is_refused: bool,
+) -> None:
+    script, folder = converter(tmp_path, files), checkpoint(tmp_path / "model", **of_model)
+    if of_tokenizer is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(of_tokenizer))
+    if not is_refused:
+        assert convert(folder, tmp_path, script).is_file()
+        return
+    with pytest.raises(ArtifactInvalid, match=r"brings code of its own for its tokenizer \(auto_map\)"):
+        convert(folder, tmp_path, script)
+    assert not (tmp_path / "log").exists()
+
+
 def test_no_room_is_said_before(tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
