@@ -19,8 +19,9 @@ def leaving_alone(words: tuple[str, ...], *, ours: Mapping[str, str], settings: 
 
     ``ours`` has why an option is not for the user, ``settings`` the setting that stands for one. Long options may be
     written with ``_`` for ``-``, as every program of llama.cpp and vLLM takes them; they are returned with ``-``, so
-    that whoever looks for one finds it. An option for a key or a token is refused: it would stand in the matrix, the
-    report and the list of processes.
+    that whoever looks for one finds it. What follows a dot is a key of vLLM's (``--hf-overrides.rope_scaling``), and
+    stays as it is. An option for a key or a token is refused: it would stand in the matrix, the report and the list of
+    processes.
 
     Raises:
         ValueError: one of them does, or is an option for a secret; the option is named, and where it belongs.
@@ -29,7 +30,8 @@ def leaving_alone(words: tuple[str, ...], *, ours: Mapping[str, str], settings: 
     for word in words:
         option, equals, value = word.partition("=")
         if option.startswith("--"):
-            option = option.replace("_", "-")
+            name, dot, key = option.partition(".")
+            option = f"{name.replace('_', '-')}{dot}{key}"
         if option in ours:
             raise ValueError(f"{option} is {ours[option]}")
         if option in settings:

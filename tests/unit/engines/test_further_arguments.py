@@ -43,3 +43,9 @@ def test_other_words_are_handed_over_and_long_options_have_one_spelling(settings
     words = ("--seed", "3", "--an_option", "a_value", "--other_one=b_c", "-m_2", "model")
     told = ("--seed", "3", "--an-option", "a_value", "--other-one=b_c", "-m_2", "model")
     assert settings.model_validate({"extra_args": words}).model_dump()["extra_args"] == told
+
+
+def test_a_key_within_an_option_of_vllm_stays_as_it_is() -> None:
+    words = ("--hf_overrides.rope_scaling.rope_type", "yarn", "--compilation_config.cudagraph_mode=FULL_DECODE_ONLY")
+    told = ("--hf-overrides.rope_scaling.rope_type", "yarn", "--compilation-config.cudagraph_mode=FULL_DECODE_ONLY")
+    assert VllmSettings.model_validate({"extra_args": words}).extra_args == told
