@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class Distribution:
         self._cells = CellsOfNodes(cell for matrix in matrices for cell in matrix.cells)
         self._lent: set[str] = set()
         """The workers that have one of this machine's devices."""
+        self._scheduling: DeviceScheduling | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, config: pytest.Config, specs: Sequence[Any]) -> None:
@@ -117,13 +118,22 @@ class Distribution:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> DeviceScheduling:
         """Deal out cells by device."""
         cells = [cell for matrix in self._matrices for cell in matrix.cells]
-        return DeviceScheduling(
+        self._scheduling = DeviceScheduling(
             config,
             log,
             cells=self._cells,
             seat_of=lambda node: self._seats.get(node.gateway.id),
             homes=self._homes(cells),
         )
+        return self._scheduling
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Let no run pass whose workers were lost, one too many of them, before all tests were run."""
+        left = self._scheduling is not None and self._scheduling.leaves_tests
+        if left and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return (yield)
 
     def _homes(self, cells: Sequence[Cell]) -> Mapping[Scope, frozenset[str]]:
         """Return the devices of this run where cells must go: where their finished launches are, or their baselines."""

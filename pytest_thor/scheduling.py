@@ -108,6 +108,11 @@ class DeviceScheduling(LoadScopeScheduling):
             self._reschedule(other)
         return crashed
 
+    @property
+    def leaves_tests(self) -> bool:
+        """Whether there are tests that no worker has."""
+        return any(not all(unit.values()) for unit in self.workqueue.values())
+
     def is_left(self, nodeid: str) -> bool:
         """Tell whether a test is still to be run."""
         scope = self._split_scope(nodeid)

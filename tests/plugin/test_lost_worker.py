@@ -83,3 +83,13 @@ def test_a_test_of_ones_own_that_loses_two_workers_failed(project: Project) -> N
     lose(project, phase="call", name="without", times=9)
 
     assert project.run("-n1", "matrices/small.yaml", "test_own.py").ret == 1
+
+
+def test_a_run_whose_last_worker_is_lost_before_a_test_was_run_does_not_pass(project: Project) -> None:
+    project.pytester.makepyfile(test_own="def test_of_ones_own(): pass")
+    lose(project, phase="call", name="of_ones_own")
+
+    result = project.run("-n1", "--max-worker-restart=0", "test_own.py")
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*worker restarting disabled*", "*1 rerun*"])
