@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 _SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|CREDENTIAL|AUTHORIZATION|(?:API|ACCESS|PRIVATE|SIGNING)_?KEY|(?:^|_)(?:KEY|PAT|PASS|AUTH)$",
+    r"TOKEN(?!I[SZ])|SECRET|PASSW|CREDENTIAL|AUTHORIZATION|"
+    r"(?:API|ACCESS|PRIVATE|SIGNING)_?KEY|(?:^|_)(?:KEY|PAT|PASS|AUTH)$",
     re.IGNORECASE,
 )
 _SHORTEST = 8
@@ -25,7 +26,14 @@ _WRITTEN = (
     ),
     (re.compile(r"(\bauthorization\W{1,6}(?:bearer|basic|token)\s{1,9})[^\s\"',}]+", re.IGNORECASE), r"\1***"),
     # Tokens that their makers marked, wherever they were kept: of the hub, of GitHub, of those who serve models.
-    (re.compile(r"\b(?:hf_|gh[pousr]_|github_pat_|sk-)[A-Za-z0-9_-]{16,}"), "***"),
+    # Files have names that begin like the hub's; some tokens are three parts with points between (RFC 7519).
+    (
+        re.compile(
+            r"\b(?:hf_(?:[a-z]{1,10}_)?[A-Za-z0-9]{16}|(?:gh[pousr]_|github_pat_|sk-)[A-Za-z0-9_-]{16})[A-Za-z0-9_-]*"
+            r"(?:\.[A-Za-z0-9_-]{16,})*"
+        ),
+        "***",
+    ),
 )
 
 

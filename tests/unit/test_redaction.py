@@ -32,6 +32,7 @@ def test_no_address_keeps_its_name_and_password(name: str, word: str, scheme: st
         ("read hf_AbCdEfGhIjKlMnOpQrStUv from ~/.cache", "read *** from ~/.cache"),
         ("ghp_AbCdEfGhIjKlMnOpQrStUv", "***"),
         ("sk-proj-AbCdEfGhIjKlMnOpQrStUv", "***"),
+        ("read hf_oauth_eyJhbGciOiJFZERTQSJ9.eyJpYXQiOjE3NjM3MDAwMDB9.AbCd_fGhIj-lMnOpQrStUv now", "read *** now"),
     ],
 )
 def test_what_is_written_as_a_secret_is_left_out(said: str, shown: str) -> None:
@@ -48,6 +49,7 @@ def test_what_is_written_as_a_secret_is_left_out(said: str, shown: str) -> None:
         "error: authorization required",
         "tokenizer: qwen2, n_tokens=5, top_k=40",
         "hf_model is a short name, and sk-8b too",
+        "/models/hf_transformers_cache/tiny.gguf",
         "blk.0.attn_k.weight key=value",
     ],
 )
@@ -55,7 +57,13 @@ def test_ordinary_text_stays_as_it_is(said: str) -> None:
     assert redacted(said, {}) == said
 
 
-@pytest.mark.parametrize("text", ["://", "?", "?a", "&key=", "authorization ", "hf_", "://a", "://@"])
+def test_where_a_tokenizer_lies_is_no_secret() -> None:
+    environ = {"TOKENIZER_PATH": "meta-llama/Llama-3.2-1B", "TOKENISER": "tokenizer.model", "HF_TOKEN": "abcdefgh"}
+
+    assert redacted("tokenizer.model of meta-llama/Llama-3.2-1B, abcdefgh", environ).endswith("Llama-3.2-1B, ***")
+
+
+@pytest.mark.parametrize("text", ["://", "?", "?a", "&key=", "authorization ", "hf_", "-hf_a", "sk-a.", "://a", "://@"])
 def test_a_long_text_is_read_in_one_pass(text: str) -> None:
     # Backtracking over so much text would take hours.
     assert len(redacted(text * 100_000, {})) <= 2 * len(text) * 100_000
