@@ -21,6 +21,8 @@ from pytest_thor.measure import Reference, Trial
 from pytest_thor.verdict import Judgement, Verdict
 
 _MOVED = {Verdict.REGRESSED, Verdict.IMPROVED}
+_NO_SPEEDS = {"peak_memory_bytes"}
+"""Metrics of a speed's cell that a busy machine does not make worse."""
 
 
 class Jury:
@@ -93,7 +95,7 @@ class Jury:
             return
         if unconfirmed:
             trial.judgement = _suspected(trial.judgement, "no fresh launch confirmed it")
-        elif trial.slowing and trial.reference.against is None and trial.cell.kind != "quality":
+        elif trial.slowing and trial.reference.against is None and _is_slower(trial):
             trial.judgement = _suspected(trial.judgement, f"{trial.slowing}; measure again when the machine is quiet")
 
     def depends_on_others(self, trial: Trial) -> bool:
@@ -164,6 +166,13 @@ class Jury:
         if not self._relative or cell.canary or cell.kind == "quality" or self._canary is None:
             return None
         return self.shift()
+
+
+def _is_slower(trial: Trial) -> bool:
+    """Tell whether all that regressed is what a busy machine makes worse."""
+    metrics = trial.judgement.metrics if trial.judgement else ()
+    regressed = {metric.metric for metric in metrics if metric.verdict is Verdict.REGRESSED}
+    return trial.cell.kind != "quality" and not regressed & _NO_SPEEDS
 
 
 def _suspected(judgement: Judgement, because: str) -> Judgement:

@@ -84,3 +84,18 @@ def test_a_regression_that_a_busy_machine_explains_is_not_called() -> None:
 
 def test_two_engines_side_by_side_had_the_same_machine() -> None:
     assert concluded(BUSY, reference=Reference(), against="/old/llama-bench").verdict is Verdict.REGRESSED
+
+
+def test_a_busy_machine_does_not_explain_that_an_engine_takes_more_memory() -> None:
+    cell = replace(QWEN3, thresholds=(("peak_memory_bytes", 0.05),))
+    stored = Reference(launches=tuple({"tg_tps": (speed,), "peak_memory_bytes": (1e9,)} for speed in SPEEDS))
+    jury = Jury(launches=(3, 3), references={cell: stored})
+    trial = Trial(cell=cell, reference=stored, fingerprint=Fingerprint(must_match=(), under_test=()))
+    for speed in SPEEDS[:3]:
+        trial.launches.append(replace(launch(speed), samples={"tg_tps": (speed,), "peak_memory_bytes": (1.5e9,)}))
+        trial.slowing = BUSY
+        jury.hear(trial)
+    jury.conclude(trial)
+
+    assert trial.judgement is not None
+    assert trial.judgement.verdict is Verdict.REGRESSED
