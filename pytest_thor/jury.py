@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from pytest_thor.cell import Cell
 from pytest_thor.judge.compare import doubted, incomparable, judge_cell, judge_pairs
@@ -17,12 +16,11 @@ from pytest_thor.judge.policy import (
     planned_comparisons,
 )
 from pytest_thor.judge.spread import CellPast, Spread, estimate_spreads
+from pytest_thor.judge.suspicion import excused, suspected
 from pytest_thor.measure import Reference, Trial
 from pytest_thor.verdict import Judgement, Verdict
 
 _MOVED = {Verdict.REGRESSED, Verdict.IMPROVED}
-_NO_SPEEDS = {"peak_memory_bytes"}
-"""Metrics of a speed's cell that a busy machine does not make worse."""
 
 
 class Jury:
@@ -94,9 +92,9 @@ class Jury:
         if trial.judgement.verdict is not Verdict.REGRESSED:
             return
         if unconfirmed:
-            trial.judgement = _suspected(trial.judgement, "no fresh launch confirmed it")
-        elif trial.slowing and trial.reference.against is None and _is_slower(trial):
-            trial.judgement = _suspected(trial.judgement, f"{trial.slowing}; measure again when the machine is quiet")
+            trial.judgement = suspected(trial.judgement, "no fresh launch confirmed it")
+        elif trial.reference.against is None:
+            trial.judgement = excused(trial.judgement, kind=trial.cell.kind, slowing=trial.slowing)
 
     def depends_on_others(self, trial: Trial) -> bool:
         """Tell whether the launches of other cells may still turn the verdict."""
@@ -166,19 +164,3 @@ class Jury:
         if not self._relative or cell.canary or cell.kind == "quality" or self._canary is None:
             return None
         return self.shift()
-
-
-def _is_slower(trial: Trial) -> bool:
-    """Tell whether all that regressed is what a busy machine makes worse."""
-    metrics = trial.judgement.metrics if trial.judgement else ()
-    regressed = {metric.metric for metric in metrics if metric.verdict is Verdict.REGRESSED}
-    return trial.cell.kind != "quality" and not regressed & _NO_SPEEDS
-
-
-def _suspected(judgement: Judgement, because: str) -> Judgement:
-    metrics = tuple(
-        replace(metric, verdict=Verdict.INCONCLUSIVE) if metric.verdict is Verdict.REGRESSED else metric
-        for metric in judgement.metrics
-    )
-    reason = f"{judgement.reason} This is a suspicion: {because}."
-    return replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=reason, metrics=metrics)

@@ -10,6 +10,7 @@ from pytest_thor.baseline.fingerprint import differences
 from pytest_thor.errors import ReportError
 from pytest_thor.judge.describe import describe
 from pytest_thor.judge.policy import outcome
+from pytest_thor.judge.suspicion import excused
 from pytest_thor.merging.judging import Anchors, fingerprint_of, judge_again
 from pytest_thor.plain_text import one_line
 from pytest_thor.record import metric_record
@@ -71,6 +72,8 @@ def _shards(records: Sequence[CellRecord]) -> list[str]:
 
 def concluded(joined: CellRecord, judgement: Judgement, *, outcomes: Mapping[str, Outcome]) -> CellRecord:
     """Return a record of launches from several shards with its judgement; ``outcomes`` are what verdicts mean there."""
+    if not joined.reference_launches:  # engines side by side had the same machine
+        judgement = excused(judgement, kind=joined.kind, slowing=joined.slowing)
     limits = {name: metric.limit for name, metric in joined.metrics.items() if metric.limit}
     judged = {metric.metric: metric_record(metric) for metric in judgement.metrics}
     others = {
@@ -139,12 +142,19 @@ def _together(measured: Sequence[CellRecord], anchors: Anchors, *, relative: boo
                 -_SHOWN_RUNS:
             ],
             "advice": list(dict.fromkeys(sorted(sentence for record in measured for sentence in record.advice))),
-            "slowing": next((record.slowing for record in measured if record.slowing), None),
+            "slowing": _slowing(measured),
             "differences": list(dict.fromkeys(each for record in measured for each in record.differences)),
             "shards": _shards(measured),
         }
     )
     return Joined(record=joined, judgement=judge_again(joined, measured, anchors))
+
+
+def _slowing(measured: Sequence[CellRecord]) -> str | None:
+    """Return what slowed half of the launches or more, as of one run's; None where less was slowed."""
+    slowed = [record for record in measured if record.slowing]
+    count, of = (sum(len(record.launches) for record in records) for records in (slowed, measured))
+    return slowed[0].slowing if slowed and 2 * count >= of else None
 
 
 def _same_conditions(one: CellRecord, other: CellRecord) -> None:

@@ -69,6 +69,23 @@ def test_a_cell_of_two_shards_is_judged_again_by_all_of_its_launches(project: Pr
     assert cell["metrics"]["tg_tps"]["baseline"] == pytest.approx(alone["metrics"]["tg_tps"]["baseline"])
 
 
+def test_what_a_busy_machine_slowed_in_every_shard_is_no_regression_of_all_of_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run("--thor-update-baseline=missing")
+    with monkeypatch.context() as busy:
+        busy.setattr("pytest_thor.beside.Beside.slowing", lambda _, launches: "busy" if launches else None)
+        slowed = [shard(project, name, "-k", "tg16", script=SLOW_TG16) for name in ("one", "two")]
+    quiet = [shard(project, name, "-k", "tg16", script=SLOW_TG16) for name in ("a", "b", "c")]
+
+    assert merged(project, *slowed).exit_code == 0
+    (cell,) = report(project.root / "merged")["cells"]
+    assert (cell["verdict"], cell["outcome"], cell["slowing"]) == ("inconclusive", "warned", "busy")
+    assert merged(project, *slowed, *quiet).exit_code == 1
+    (cell,) = report(project.root / "merged")["cells"]
+    assert (cell["verdict"], cell["slowing"]) == ("regressed", None)
+
+
 def test_a_shard_with_another_engine_is_refused_by_the_cells_name(project: Project) -> None:
     first = shard(project, "one", "-k", "tg16")
     another = project.engine.read_text(encoding="utf-8").replace("(build 7,", "(build 8,")
