@@ -82,7 +82,7 @@ class Beside:
         """Return what explains that most of a cell's launches are slower, None where nothing does."""
         told = [self.conditions([launch]) for launch in launches]
         slowed = [condition for of_one in told for condition in of_one if condition.rule == "slowing"]
-        if not slowed or 2 * len(slowed) < len(launches):
+        if 2 * len(slowed) <= len(launches):
             return None
         return max(slowed, key=lambda condition: condition.amount).sentence
 

@@ -65,7 +65,7 @@ def confirmed_doubt(
     *,
     device: Device,
     cache: Path,
-    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[Bounds | None, str | None]:
     """Return why one launch's samples cannot be, with the limits that they were held against in the end.
 

@@ -75,15 +75,15 @@ class Opening:
         """
         return identify(part=self.setup.part)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Have the device to oneself.
+    def alone(self) -> AbstractContextManager[bool]:
+        """Have the device to oneself; tell whether it had to be waited for.
 
         Raises:
             DeviceError: this run has it already, and would wait for itself.
         """
         return self._holding(claim_of(self.device))
 
-    def alone_on_the_machine(self) -> AbstractContextManager[None]:
+    def alone_on_the_machine(self) -> AbstractContextManager[bool]:
         """Have all of the machine to oneself, where the device is a part of it too.
 
         Raises:
@@ -92,16 +92,22 @@ class Opening:
         return self._holding(Claim(device=self.device.slug))
 
     @contextmanager
-    def _holding(self, claim: Claim) -> Iterator[None]:
+    def _holding(self, claim: Claim) -> Iterator[bool]:
         if self._is_held:
             raise DeviceError(
                 "this run holds the device already, as thor_server does for the length of its test:"
                 " measure in a test of its own"
             )
-        with exclusive(claim, on_wait=self.reporter.waits, command=self.setup.command):
+        told: list[str] = []
+
+        def waits(sentence: str) -> None:
+            told.append(sentence)
+            self.reporter.waits(sentence)
+
+        with exclusive(claim, on_wait=waits, command=self.setup.command):
             self._is_held = True
             try:
-                yield
+                yield bool(told)
             finally:
                 self._is_held = False
 

@@ -53,7 +53,7 @@ def prepare(
     full_hash: bool,
     means: Means,
     on_progress: Callable[[str], None],
-    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Prepared:
     """Find a cell's model under the roots, or make it where it is synthetic, and identify its content.
 

@@ -226,9 +226,9 @@ class Session:
         before = {trial.cell: len(trial.launches) for trial in wanting}
         started = time.monotonic()
         refused: dict[Cell, Refusal] = {}
-        with refusing([trial.cell for trial in wanting], refused), self._opening.alone():
-            if not self._pace.affords(group.last_round_s):
-                return  # waiting for the device has used the budget up
+        with refusing([trial.cell for trial in wanting], refused), self._opening.alone() as had_to_wait:
+            if had_to_wait and not self._pace.affords(group.last_round_s):
+                return  # that has used the budget up
             started = time.monotonic()
             # A Jetson's page cache takes what the GPU needs; another part's measurement may need its pages.
             drop_caches = self.device.l4t is not None and self.device.part is None

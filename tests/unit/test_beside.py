@@ -64,8 +64,8 @@ def test_what_speaks_against_a_cell_is_said_once() -> None:
     )
 
 
-@pytest.mark.parametrize(("busy", "quiet", "is_told"), [(1, 0, True), (1, 1, True), (1, 2, False), (0, 1, False)])
-def test_what_slowed_half_of_the_launches_explains_a_slower_figure(busy: int, quiet: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("busy", "quiet", "is_told"), [(1, 0, True), (1, 1, False), (2, 1, True), (0, 0, False)])
+def test_what_slowed_most_launches_explains_a_slower_figure(busy: int, quiet: int, is_told: bool) -> None:
     crowded = {"duration_s": 2.0, "cpu": {"ours_cores": 1.0, "others_cores": 1.0}}
     launches = [*[replace(LAUNCH, telemetry=crowded)] * busy, *[replace(LAUNCH, telemetry={})] * quiet]
 
