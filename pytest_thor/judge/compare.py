@@ -14,7 +14,14 @@ from pytest_thor.judge.exact import described_exactly, hold_exactly
 from pytest_thor.judge.gates import Gate, gates
 from pytest_thor.judge.history import Past, PastRun, past_of, value_key
 from pytest_thor.judge.metric import BY_ITSELF, Judged, Moment, hold_against_past, hold_in_pairs
-from pytest_thor.judge.spread import NO_SPREADS, Spread, Variances, spread_of, variances
+from pytest_thor.judge.spread import (
+    NO_SPREADS,
+    Spread,
+    Variances,
+    no_finer_than_repetitions,
+    spread_of,
+    variances,
+)
 from pytest_thor.judge.statistics import mean, squares
 from pytest_thor.judge.usable import problem_of, spoiled, values_of
 from pytest_thor.measurement import Samples
@@ -189,7 +196,8 @@ def _against_past(
     values = values_of(gate, launches)
     key = value_key(gate)
     past = past_of(key, accepted, history)
-    own = variances(past, [[math.log(value) for value in values]], spread_of(gate, key, spreads))
+    known = no_finer_than_repetitions(spread_of(gate, key, spreads), gate, [*stored, *launches])
+    own = variances(past, [[math.log(value) for value in values]], known)
     judged = _described(gate, judged, values, own)
     if problem is not None:
         return replace(judged, verdict=Verdict.INCOMPARABLE, reason=reasons.unusable_baseline(problem)), False
@@ -213,7 +221,7 @@ def _against_pairs(
     if not fit:
         return judged, judged.verdict is Verdict.INCONCLUSIVE
     values = values_of(gate, launches)
-    known = spread_of(gate, value_key(gate), spreads)
+    known = no_finer_than_repetitions(spread_of(gate, value_key(gate), spreads), gate, [*reference, *launches])
     own = variances(Past(baseline=tuple([math.log(value) for value in values]), earlier=()), (), known)
     judged = _described(gate, judged, values, own)
     problem = problem_of(gate, reference)

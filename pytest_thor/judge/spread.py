@@ -34,6 +34,8 @@ RESTLESS = 3.0
 ALIKE_DF = 100.0
 """At most so many degrees of freedom has the spread that all cells show, however alike they are."""
 
+_REPEATED = frozenset({"pp_tps", "tg_tps"})
+_MEDIAN_ERROR = math.sqrt(math.pi / 2)
 _TRIMMED_FROM = 4
 _EFFICIENCY = 2 / 3
 
@@ -97,6 +99,27 @@ def spread_of(gate: Gate, key: str, spreads: Mapping[str, Spread]) -> Spread:
     if known is None:
         return prior
     return known if known.run_df > RUN_DF else replace(known, run_sd=max(known.run_sd, prior.run_sd))
+
+
+def no_finer_than_repetitions(spread: Spread, gate: Gate, launches: Sequence[Samples]) -> Spread:
+    """Widen the spread between launches to what their repetitions alone make of it.
+
+    Launches lie apart by more than the repetitions within them explain, never by less: a median of n of them has a
+    standard error of 1.25 s/√n. Of two launches or three nothing else tells. Requests of a load are no repetitions.
+    """
+    if gate.metric.name not in _REPEATED:
+        return spread
+    errors = sorted(
+        _MEDIAN_ERROR * math.sqrt(squares(logs) / (len(logs) - 1) / len(logs))
+        for logs in (
+            [math.log(sample) for sample in launch.get(gate.metric.name, ()) if 0 < sample < math.inf]
+            for launch in launches
+        )
+        if len(logs) > 1
+    )
+    if not errors:
+        return spread
+    return replace(spread, launch_sd=max(spread.launch_sd, errors[len(errors) // 2]))
 
 
 def estimate_spreads(pasts: Iterable[CellPast]) -> Mapping[str, Spread]:

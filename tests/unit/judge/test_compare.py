@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_thor.cell import Kind
-from pytest_thor.judge.compare import incomparable, judge_cell
+from pytest_thor.judge.compare import incomparable, judge_cell, judge_pairs
 from pytest_thor.judge.spread import Spread
 from pytest_thor.measurement import Samples
 from pytest_thor.verdict import Judgement, MetricJudgement, Verdict
@@ -298,3 +298,14 @@ def test_whatever_the_numbers_there_is_a_verdict_and_a_reason(
     for found in judgement.metrics:
         shown = (found.value, found.ci_low, found.ci_high, found.change, found.change_low, found.change_high)
         assert all(figure is None or math.isfinite(figure) for figure in shown)
+
+
+def test_a_single_pair_of_restless_launches_shows_nothing() -> None:
+    one = {"tg_tps": (3626.0, 26801.0, 9100.0, 15000.0, 5200.0)}
+    other = {"tg_tps": (15803.0, 22523.0, 17000.0, 21000.0, 18000.0)}
+
+    judged = judge_pairs(
+        title="cell", kind="decode", thresholds={"tg_tps": 0.05}, reference=[one], launches=[other], against="old"
+    )
+
+    assert judged.verdict is Verdict.INCONCLUSIVE

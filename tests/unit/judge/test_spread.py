@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from pytest_thor.judge.gates import gates
 from pytest_thor.judge.history import Past, PastRun, launch_values, past_of
-from pytest_thor.judge.spread import CellPast, Spread, estimate_spreads, spread_of, stated, variances
+from pytest_thor.judge.spread import (
+    CellPast,
+    Spread,
+    estimate_spreads,
+    no_finer_than_repetitions,
+    spread_of,
+    stated,
+    variances,
+)
 from pytest_thor.measurement import Samples
 
 PRIOR = Spread(launch_sd=0.01, launch_df=4.0, run_sd=0.003, run_df=2.0)
@@ -175,3 +183,25 @@ def test_a_step_to_another_level_tells_nothing_of_the_machine() -> None:
     assert accepted.levels == ((fast,), (slow,))
     assert Past(baseline=slow, earlier=(fast,), changed=frozenset({0})).levels == ((slow,), (fast,))
     assert Past(baseline=slow, earlier=(fast,)).levels == ((slow, fast),)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-3])
+def test_launches_lie_apart_by_what_their_repetitions_make_of_it_at_least(factor: float) -> None:
+    [gate] = gates("decode", {})
+    noisy = {"tg_tps": tuple(factor * math.exp(0.2 * step) for step in (-1, 0, 1, -1, 1))}
+    quiet = {"tg_tps": tuple(factor * math.exp(0.004 * step) for step in (-1, 0, 1, -1, 1))}
+    alone = {"tg_tps": (factor,)}
+
+    floor = no_finer_than_repetitions(stated("tg_tps"), gate, [alone, noisy, noisy])
+
+    assert floor.launch_sd == pytest.approx(math.sqrt(math.pi / 2) * 0.2 / math.sqrt(5))
+    assert replace(floor, launch_sd=stated("tg_tps").launch_sd) == stated("tg_tps")
+    assert no_finer_than_repetitions(stated("tg_tps"), gate, [quiet, quiet]) == stated("tg_tps")
+    assert no_finer_than_repetitions(stated("tg_tps"), gate, [alone, {}]) == stated("tg_tps")
+
+
+def test_requests_of_a_load_are_no_repetitions() -> None:
+    gate = next(gate for gate in gates("serving", {}) if gate.metric.unit == "ms")
+    prior = stated(gate.metric.name)
+
+    assert no_finer_than_repetitions(prior, gate, [{gate.metric.name: (10.0, 500.0, 30.0)}] * 2) == prior
