@@ -43,6 +43,16 @@ class Entry:
     launch: Launch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A launch as it is known again in a report: of which cell, where and when it was made."""
+
+    matrix: str
+    cell: str
+    device: str
+    started_at: str
+
+
 def key(*, matrix: str, cell: str, fingerprint: Fingerprint, reference: bool) -> Key:
     """Return the key of a cell's launches under a fingerprint; what is under test is part of it."""
     text = json.dumps(fingerprint.to_json(), sort_keys=True)
@@ -105,6 +115,20 @@ def launches_by_device(path: Path) -> Mapping[tuple[str, str], Mapping[str, int]
                 device = str(entry.get("device"))
                 counts[device] = counts.get(device, 0) + 1
     return found
+
+
+def made_before(path: Path) -> frozenset[Made]:
+    """Return every launch that a journal has, whether or not it counts; none where it cannot be read."""
+    found: set[Made] = set()
+    with suppress(OSError):
+        for line in _lines(path):
+            entry = _object(line)
+            launch = entry.get("launch") if entry else None
+            if entry and isinstance(launch, dict):
+                matrix, cell, device = (str(entry.get(name)) for name in ("matrix", "cell", "device"))
+                started_at = str(launch.get("started_at"))
+                found.add(Made(matrix=matrix, cell=cell, device=device, started_at=started_at))
+    return frozenset(found)
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pytest
 from _pytest._code.code import Traceback, TracebackEntry
 from _pytest.runner import runtestprotocol  # as the plugins that run a test again have it; public nowhere
 
-from pytest_thor import collection
+from pytest_thor import collection, folder_lock
 from pytest_thor.acceptance import update_baselines
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import BaselineError, DeviceError, PublishedError, ReportError
@@ -23,6 +23,7 @@ from pytest_thor.finishing import finish_undisturbed
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.host.device import check_gpus, identify
 from pytest_thor.host.part import Part, parse_part, pin
+from pytest_thor.journal import Made, made_before
 from pytest_thor.options import Options
 from pytest_thor.progress import Status
 from pytest_thor.published.reference import load_all
@@ -33,6 +34,7 @@ from pytest_thor.report.junit import properties
 from pytest_thor.report.outputs import FORMATS
 from pytest_thor.report.publishing import publish
 from pytest_thor.results import Results, now
+from pytest_thor.resuming import told
 from pytest_thor.seat import ASSIGNED, SUCCEEDS
 from pytest_thor.session import Session
 from pytest_thor.setup import Policy, Setup
@@ -62,6 +64,9 @@ class Measuring:
         self._session = config.stash[SESSION] = Session(self._setup(), self._show)
         self._stored: dict[Path, CellRecord] = {}
         self._troubles: list[str] = []
+        self._journaled: frozenset[Made] = frozenset()
+        """What was in the journal when this run began to resume it."""
+        self._resumed: list[str] = []
         self._report: Path | None = None
         self._annotations: list[str] = []
         self._stopped_by_a_failure = False
@@ -80,7 +85,10 @@ class Measuring:
             return
         journal = self._options.journal
         try:
-            if not (self._options.resume and journal.exists()):
+            self._config.add_cleanup(folder_lock.hold(self._options.report))
+            if self._options.resume and journal.exists():
+                self._journaled = made_before(journal)
+            else:
                 atomic_write_text(journal, "")
             written = (FORMATS[name].file for name in ("markdown", "html", *self._options.exports))
             for file in ("report.json", *written):
@@ -90,6 +98,8 @@ class Measuring:
                 f"{self._options.report}: the report folder cannot be written: {error.strerror}; "
                 "give another with --thor-report DIR"
             ) from error
+        except ReportError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _show(self, status: Status) -> None:
         """Show what is going on; a worker, which has no terminal of its own, says only what it waits for."""
@@ -217,6 +227,8 @@ class Measuring:
         ended = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         session.exitstatus = self._results.exit_status(int(session.exitstatus))
         self._results.conclude()
+        journal = shown(self._options.journal, self._config.invocation_params.dir)
+        self._resumed = told(self._results.records, self._journaled, journal)
         if ended:
             self._attempt(self._store_baselines, session)
         self._attempt(self._write_report, session)
@@ -260,7 +272,7 @@ class Measuring:
             ),
             part=self._part,
             reference_quant=self._options.reference_quant,
-            notes=self._troubles,
+            notes=[*self._troubles, *self._resumed],
         )
         document.write(report, self._options.report / "report.json")
         self._report = self._options.report / "report.json"
@@ -287,6 +299,8 @@ class Measuring:
                 troubles=self._troubles,
                 annotations=self._annotations,
             )
+        for line in self._resumed:
+            terminalreporter.write_line(line)
         if self._interrupted and self._options.journal.exists() and self._options.journal.stat().st_size:
             terminalreporter.write_line(
                 f"Interrupted: each launch that finished is in {shown(self._options.journal, here)}, and --thor-resume "

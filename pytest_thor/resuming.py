@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
-from pytest_thor.journal import Entry
+from pytest_thor.journal import Entry, Made
 from pytest_thor.judge.plausibility import implausible
 from pytest_thor.measurement import Launch
+from pytest_thor.report.document import CellRecord
+from pytest_thor.units import counted
 
 
 def taken_over(
@@ -38,3 +41,21 @@ def is_sound(launch: Launch) -> bool:
 def last_number(*sides: Sequence[Entry]) -> int:
     """Return the highest number that a launch of these has, 0 where there is none."""
     return max((entry.number for entries in sides for entry in entries), default=0)
+
+
+def told(records: Sequence[CellRecord], before: Collection[Made], journal: Path) -> list[str]:
+    """Say how many launches of these cells were in the journal before the run; nothing where none was."""
+    taken = [
+        (record, launch.started_at)
+        for record in records
+        for launch in (*record.launches, *record.reference_launches)
+        if Made(matrix=record.matrix, cell=record.id, device=record.device, started_at=launch.started_at) in before
+    ]
+    if not taken:
+        return []
+    cells = {(record.matrix, record.id, record.device) for record, _ in taken}
+    launches = "1 launch" if len(taken) == 1 else f"{len(taken)} launches"
+    oldest = min(started_at for _, started_at in taken)
+    since = oldest[:16].replace("T", " ")
+    cells_told = counted(len(cells), "cell")
+    return [f"Resumed: {launches} of {cells_told} taken over from {journal}, the oldest of {since} UTC."]

@@ -88,6 +88,30 @@ def test_a_pytest_that_was_killed_leaves_no_engine_and_no_report_of_another_run(
     assert sorted(file.name for file in journal.parent.iterdir()) == ["journal.jsonl", "mine.txt"]
 
 
+@pytest.mark.parametrize("option", [(), ("--thor-resume",)], ids=["anew", "resumed"])
+def test_a_second_session_in_one_report_folder_is_refused_and_wipes_nothing(
+    project: Project, option: tuple[str, ...]
+) -> None:
+    project.script(**FAST, fault="hang", after=1)
+    journal = project.root / "thor-report" / "journal.jsonl"
+    process = subprocess.Popen([*PYTEST, *project.arguments], cwd=project.root, stdout=subprocess.DEVNULL)
+    until(lambda: journal.exists() and journal.read_text().endswith("\n"))
+    kept = journal.read_text()
+
+    refused = project.run(*option)
+
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*thor-report: another session writes its report there*; wait for it*"])
+    assert "--thor-report DIR" in refused.stderr.str()
+    assert journal.read_text() == kept
+    engines = project.engine_processes()
+    process.kill()
+    process.wait()
+    psutil.wait_procs(engines, timeout=60)
+    assert project.run("--thor-resume", script=FAST).ret == 0
+    assert journal.read_text().startswith(kept)
+
+
 def test_an_interruption_where_the_interpreter_knows_no_line_is_reported_as_any_other(project: Project) -> None:
     project.pytester.makeconftest(
         """

@@ -38,6 +38,24 @@ def test_a_finished_run_is_told_again_without_a_launch(project: Project) -> None
     assert project.cell(PP64)["metrics"]["pp_tps"]["value"] == pytest.approx(999, rel=1e-3)
 
 
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_what_was_taken_over_is_told(broken_off: Project, workers: tuple[str, ...]) -> None:
+    oldest = broken_off.journal[0]["launch"]["started_at"][:16].replace("T", " ")
+
+    result = broken_off.run("--thor-launches", "2:2", "--thor-resume", *workers, script=FAST)
+
+    told = f"Resumed: 2 launches of 1 cell taken over from thor-report/journal.jsonl, the oldest of {oldest} UTC."
+    result.stdout.fnmatch_lines([told])
+    assert broken_off.report["notes"] == [told]
+
+
+def test_where_nothing_was_taken_over_nothing_is_told(broken_off: Project) -> None:
+    result = broken_off.run("--thor-launches", "2:2", "--thor-resume", "-k", "tg8", script=FAST)
+
+    assert "Resumed" not in result.stdout.str()
+    assert broken_off.report["notes"] == []
+
+
 def test_launches_under_other_conditions_do_not_count(broken_off: Project) -> None:
     broken_off.matrix.write_text(broken_off.matrix.read_text().replace("threads: 2", "threads: 1"))
 

@@ -13,7 +13,7 @@ FLOORS = {
     0: {"cell", "measurement", "verdict", "errors", "roofline", "plain_text"},
     1: {
         *("units", "files", "foreign_json", "request_trace", "evaluation_text", "vllm_block", "redaction"),
-        *("cores", "foreign_file", "speculation", "inheritance", "orphans"),
+        *("cores", "foreign_file", "speculation", "inheritance", "orphans", "folder_lock"),
     },
     2: {"matrix", "artifacts", "engines", "serving", "judge", "baseline", "host", "report", "published"},
     3: {
