@@ -221,7 +221,7 @@ class Measuring:
             return
         session.config.add_cleanup(finish_undisturbed())
         # Under pytest-xdist -x ends the run as an interruption; it is one that a failing test asked for.
-        if self._stopped_by_a_failure and self._results.records:
+        if self._stopped_by_a_failure and session.testsfailed and self._results.records:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
         ended = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}

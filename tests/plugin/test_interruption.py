@@ -52,6 +52,24 @@ def test_an_interrupted_run_leaves_nothing_behind_and_loses_nothing(project: Pro
     assert json.loads((project.root / "thor-report" / "report.json").read_text())["summary"]["exit_status"] == 2
 
 
+def test_a_worker_that_is_told_to_stop_interrupts_the_run_and_fails_no_test(project: Project) -> None:
+    project.run("--thor-update-baseline=missing")
+    launches = project.engine.with_name("llama-bench.launches")
+    launches.unlink()
+    project.script(pp_tps=1000.0, tg_tps={"8": [50.0, 0.001], "16": 90.0}, in_time=True)  # the second launch never ends
+    command = [*PYTEST, *project.arguments, "--thor-launches=1:3", "-n1"]
+    process = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
+    until(lambda: launches.exists() and len(launches.read_text().splitlines()) == 2)
+    [worker] = psutil.Process(process.pid).children()
+
+    worker.terminate()
+    output, _ = process.communicate()
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert [cell["verdict"] for cell in project.report["cells"]] == ["unchanged"]
+    assert project.engine_processes() == []
+
+
 def test_a_log_shows_each_launch_while_the_next_is_measured(project: Project) -> None:
     project.script(pp_tps=[1000.0, 0.001], in_time=True)  # the second launch lasts for ever
     command = [*PYTEST, *project.arguments, "-k", "pp64"]
