@@ -242,7 +242,15 @@ workloads:
 def plan(folder: Path, **asked: str) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
     (folder / "two.yaml").write_text(MATRIX, encoding="utf-8")
     script = step(RUN, "Deal the cells out to jobs")["run"]
-    given = {"MATRIX": "two.yaml", "FILTER": "", "SHARDS": "", "ARGUMENTS": "[]", "PYTHON": sys.executable, **asked}
+    given = {
+        "MATRIX": "two.yaml",
+        "FILTER": "",
+        "SHARDS": "",
+        "ARGUMENTS": "[]",
+        "STORE": "",
+        "PYTHON": sys.executable,
+        **asked,
+    }
     return run(script, folder, **given)
 
 
@@ -261,6 +269,15 @@ def test_several_matrices_are_planned_together(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     names = [job["name"] for job in json.loads(outputs["matrix"])["include"]]
     assert names == ["two~alpha", "two~beta", "more~alpha", "more~beta"]
+
+
+def test_the_plan_reads_the_store_that_it_is_told(tmp_path: Path) -> None:
+    told = program(tmp_path, "python", """printf '%s\\n' "$@" >&2; echo '{}'""")
+    done, _ = plan(tmp_path, PYTHON=str(told), STORE="perf/$(touch pwned) store")
+    assert "--thor-baseline=perf/$(touch pwned) store" in done.stderr.splitlines()
+    done, _ = plan(tmp_path, PYTHON=str(told))
+    assert (done.returncode, "--thor-baseline" in done.stderr) == (0, False)
+    assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -293,11 +310,19 @@ def test_cells_are_selected_before_they_are_dealt_out(tmp_path: Path, arguments:
 
 
 @pytest.mark.parametrize(
-    ("given", "joined"), [("", ["-m", "x"]), ('["-k", "$(touch pwned)"]', ["-m", "x", "-k", "$(touch pwned)"])]
+    ("given", "store", "joined"),
+    [
+        ("", "", ["-m", "x"]),
+        ('["-k", "$(touch pwned)"]', "", ["-m", "x", "-k", "$(touch pwned)"]),
+        ('["--thor-strict"]', "baselines/thor-5", ["-m", "x", "--thor-baseline=baselines/thor-5", "--thor-strict"]),
+        ("[]", "\"$(touch pwned)'", ["-m", "x", "--thor-baseline=\"$(touch pwned)'"]),
+    ],
 )
-def test_a_jobs_cells_stand_before_the_callers_arguments(tmp_path: Path, given: str, joined: list[str]) -> None:
-    script = step(RUN, "Put this job's cells before the caller's arguments")["run"]
-    done, outputs = run(script, tmp_path, OWN='[\n  "-m",\n  "x"\n]', GIVEN=given)
+def test_a_jobs_cells_and_the_store_stand_before_the_callers_arguments(
+    tmp_path: Path, given: str, store: str, joined: list[str]
+) -> None:
+    script = step(RUN, "Put this job's cells and the store before the caller's arguments")["run"]
+    done, outputs = run(script, tmp_path, OWN='[\n  "-m",\n  "x"\n]', GIVEN=given, STORE=store)
     assert done.returncode == 0
     assert json.loads(outputs["joined"]) == joined
     assert not (tmp_path / "pwned").exists()
@@ -404,7 +429,7 @@ def test_the_first_comment_is_posted_and_the_next_replaces_it(tmp_path: Path) ->
     assert status == 0
     assert calls[-1] == "api --silent --method POST repos/owner/name/issues/12/comments --field body=@body.md"
 
-    status, calls = comment(tmp_path, MARKED, before="77\\n78\\n", BRANCH="bench/pr-12")
+    status, calls = comment(tmp_path, MARKED, before="77\\n" + "78\\n" * 30_000, BRANCH="bench/pr-12")
     assert status == 0
     assert calls[-1] == "api --silent --method PATCH repos/owner/name/issues/comments/77 --field body=@body.md"
 
@@ -466,8 +491,11 @@ def clone(tmp_path: Path) -> Path:
     return work
 
 
-def propose(clone: Path, files: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    sent = clone / "temp" / "thor-baselines"
+def propose(
+    clone: Path, files: Mapping[str, str], *, job: str = "thor~m/baselines"
+) -> subprocess.CompletedProcess[str]:
+    """Run the proposing step on ``files`` by path, in a job's store."""
+    sent = clone / "temp" / "thor-baselines" / job
     for name, text in files.items():
         (sent / name).parent.mkdir(parents=True, exist_ok=True)
         (sent / name).write_text(text)
@@ -506,10 +534,10 @@ def test_where_nothing_changed_nothing_is_proposed(clone: Path) -> None:
     "name",
     [
         "evil.py",
-        "thor/m/deeper/a.json",
+        "board/thor/m/deeper/a.json",
         "thor/m/a.sh",
         ".github/workflows/ci.yml",
-        "thor/.gitattributes",
+        "thor/m/.gitattributes",
         "thor/m\n::error::x/a.json",
     ],
 )
@@ -522,7 +550,7 @@ def test_what_is_no_file_of_a_store_stops_everything(clone: Path, name: str) -> 
 
 
 def test_a_link_is_no_baseline(clone: Path) -> None:
-    sent = clone / "temp" / "thor-baselines"
+    sent = clone / "temp" / "thor-baselines" / "thor~m" / "baselines"
     (sent / "thor" / "m").mkdir(parents=True)
     (sent / "thor" / "m" / "a.json").symlink_to("/etc/passwd")
     assert "is no file of a baseline store" in propose(clone, {}).stderr
@@ -531,14 +559,70 @@ def test_a_link_is_no_baseline(clone: Path) -> None:
     assert "is no file of a baseline store" in propose(clone, {}).stderr
 
 
+@pytest.mark.parametrize("job", ["thor~m/src", "thor~m", ".github~m/baselines", "thor~m/baselines2"])
+def test_what_lies_outside_of_a_jobs_store_stops_everything(clone: Path, job: str) -> None:
+    done = propose(clone, {"thor/m/a.json": "2\n"}, job=job)
+    assert (done.returncode, "nothing was copied" in done.stderr) == (1, True)
+    assert git(clone, "status", "--porcelain", "baselines") == ""
+
+
+def test_boards_that_stored_different_figures_in_one_place_are_both_named_and_nothing_is_proposed(clone: Path) -> None:
+    assert propose(clone, {"thor/m/a.json": "1\n"}, job="thor-1~m/baselines").returncode == 0
+    done = propose(clone, {"thor/m/a.json": "3\n", "thor/m/b.json": "4\n"}, job="thor-2~m/baselines")
+    assert done.returncode == 1
+    assert "thor/m/a.json: thor-1 (job m) and thor-2 (job m) sent different baselines" in done.stderr
+    assert "Give each board a store of its own, baselines: baselines/DEVICE" in done.stderr
+    assert git(clone, "status", "--porcelain", "baselines") == ""
+    assert not (clone.parent / "gh.log").exists()
+
+
+def test_boards_with_stores_of_their_own_are_proposed_together(clone: Path) -> None:
+    sent = clone / "temp" / "thor-baselines"
+    for number in (1, 2):
+        path = sent / f"thor-{number}~m" / f"baselines/thor-{number}" / "thor/m/a.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{number}\n")
+    done = propose(clone, {"thor/m/c.json": "3\n"}, job="thor-3~m/baselines")
+    assert done.returncode == 0, done.stderr
+    origin = clone.parent / "owner" / "name"
+    assert git(origin, "show", "--name-only", "--format=", "baselines/run-42-1").split() == [
+        "baselines/thor-1/thor/m/a.json",
+        "baselines/thor-2/thor/m/a.json",
+        "baselines/thor/m/c.json",
+    ]
+
+
+def test_jobs_that_send_the_same_file_agree(clone: Path) -> None:
+    other = clone / "temp" / "thor-baselines" / "thor-1~m" / "baselines/thor/m/a.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("2\n")
+    done = propose(clone, {"thor/m/a.json": "2\n"}, job="thor-2~m/baselines")
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_device_gathers_what_git_sees_as_changed(clone: Path) -> None:
     store = clone / "baselines" / "thor" / "m"
     (store / "a.json").write_text("2\n")
     (store / "new.history.jsonl").write_text("{}\n")
     script = step(RUN, "Gather the baselines that changed")["run"]
-    done, _ = run(script, clone, STORE="baselines", SOURCE=str(ROOT))
+    done, _ = run(script, clone, STORE="baselines", SOURCE=str(ROOT), JOB="thor-1~m")
     assert done.returncode == 0
-    found = sorted(path.name for path in (clone / "temp" / "thor-baselines").rglob("*") if path.is_file())
-    assert found == ["a.json", "new.history.jsonl"]
-    done, _ = run(script, clone, STORE="elsewhere", SOURCE=str(ROOT))
+    target = clone / "temp" / "thor-baselines"
+    found = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+    assert found == [f"thor-1~m/baselines/thor/m/{name}" for name in ("a.json", "new.history.jsonl")]
+    done, _ = run(script, clone, STORE="elsewhere", SOURCE=str(ROOT), JOB="thor-1~m")
     assert done.returncode == 0
+    done, _ = run(script, clone, STORE="../elsewhere", SOURCE=str(ROOT), JOB="thor-1~m")
+    assert (done.returncode, "is outside of the repository" in done.stderr) == (1, True)
+
+
+def test_the_store_reaches_every_job_and_no_default_hides_the_ini_file() -> None:
+    assert read(RUN)["on"]["workflow_call"]["inputs"]["baselines"]["default"] == ""
+    given = {one["name"]: one["env"]["STORE"] for one in steps(RUN) if "STORE" in one.get("env", {})}
+    asked, kept = "${{ inputs.baselines }}", "${{ inputs.baselines || 'baselines' }}"
+    assert given == {
+        "Deal the cells out to jobs": asked,
+        "Put this job's cells and the store before the caller's arguments": asked,
+        "Gather the baselines that changed": kept,
+        "Join the shards, and show the report": kept,
+    }

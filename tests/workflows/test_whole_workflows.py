@@ -132,6 +132,7 @@ def test_another_repository_calls_the_workflow_as_the_docs_show_it(stage: Stage,
         "engines": f"llama-bench={device}/bin/llama-bench",
         "models": f"{device}/models",
         "update-baseline": "missing",
+        "baselines": "perf/store",
         "launches": '"2:2"',
     }
     lines = "".join(f"\n      {name}: {value}" for name, value in given.items())
@@ -146,7 +147,10 @@ def test_another_repository_calls_the_workflow_as_the_docs_show_it(stage: Stage,
     first = stage.run("workflow_dispatch", "bench.yml")
 
     assert first.status == 0, first.text
-    shutil.copytree(stage.artifacts / "thor-baselines~jetson-thor~tiny", stage.origin / "baselines")
+    shutil.copytree(
+        stage.artifacts / "thor-baselines~jetson-thor~tiny" / "jetson-thor~tiny", stage.origin, dirs_exist_ok=True
+    )
+    assert stage.git("status", "--porcelain").splitlines() == ["?? perf/"]
     stage.keep({})
     script(device, SLOW_TG16)
 
