@@ -14,16 +14,15 @@ import pytest
 from _pytest._code.code import Traceback, TracebackEntry
 from _pytest.runner import runtestprotocol  # as the plugins that run a test again have it; public nowhere
 
-from pytest_thor import collection, folder_lock
+from pytest_thor import collection
 from pytest_thor.acceptance import update_baselines
 from pytest_thor.collection import LoadedMatrix
 from pytest_thor.errors import BaselineError, DeviceError, PublishedError, ReportError
-from pytest_thor.files import atomic_write_text, shown
+from pytest_thor.files import shown
 from pytest_thor.finishing import finish_undisturbed
 from pytest_thor.fixtures import MAY_PUT_OFF, PUT_OFF, RECORD, SESSION
 from pytest_thor.host.device import check_gpus, identify
 from pytest_thor.host.part import Part, parse_part, pin
-from pytest_thor.journal import Made, made_before
 from pytest_thor.options import Options
 from pytest_thor.progress import Status
 from pytest_thor.published.reference import load_all
@@ -31,8 +30,8 @@ from pytest_thor.published_beside import published_beside
 from pytest_thor.report import document
 from pytest_thor.report.document import CellRecord, PolicyRecord
 from pytest_thor.report.junit import properties
-from pytest_thor.report.outputs import FORMATS
 from pytest_thor.report.publishing import publish
+from pytest_thor.report_folder import ReportFolder
 from pytest_thor.results import Results, now
 from pytest_thor.resuming import told
 from pytest_thor.seat import ASSIGNED, SUCCEEDS
@@ -64,8 +63,8 @@ class Measuring:
         self._session = config.stash[SESSION] = Session(self._setup(), self._show)
         self._stored: dict[Path, CellRecord] = {}
         self._troubles: list[str] = []
-        self._journaled: frozenset[Made] = frozenset()
-        """What was in the journal when this run began to resume it."""
+        self._folder = ReportFolder(chosen)
+        self._distributes = config.pluginmanager.has_plugin("thor-distribution")
         self._resumed: list[str] = []
         self._report: Path | None = None
         self._annotations: list[str] = []
@@ -75,31 +74,14 @@ class Measuring:
         self._waiting_from: int | None = None
 
     def pytest_sessionstart(self) -> None:
-        """Make sure before hours of measuring that the report can be written, and begin a new journal.
-
-        The report of the run before goes: were this run killed, it would pass for this one's.
-        """
+        """Make sure before hours of measuring that the report can be written."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
         if self._is_worker:
             return
-        journal = self._options.journal
-        try:
-            self._config.add_cleanup(folder_lock.hold(self._options.report))
-            if self._options.resume and journal.exists():
-                self._journaled = made_before(journal)
-            else:
-                atomic_write_text(journal, "")
-            written = (FORMATS[name].file for name in ("markdown", "html", *self._options.exports))
-            for file in ("report.json", *written):
-                (self._options.report / file).unlink(missing_ok=True)
-        except OSError as error:
-            raise pytest.UsageError(
-                f"{self._options.report}: the report folder cannot be written: {error.strerror}; "
-                "give another with --thor-report DIR"
-            ) from error
-        except ReportError as error:
-            raise pytest.UsageError(str(error)) from error
+        self._config.add_cleanup(self._folder.take())
+        if self._distributes:  # its tests are its workers' business
+            self._folder.begin_journal()
 
     def _show(self, status: Status) -> None:
         """Show what is going on; a worker, which has no terminal of its own, says only what it waits for."""
@@ -112,8 +94,11 @@ class Measuring:
                 sys.stderr.flush()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Plan what is left after every selection."""
-        self._session.plan(collection.cells_of(session.items))
+        """Plan what is left after every selection, and begin a new journal if anything is."""
+        cells = collection.cells_of(session.items)
+        self._session.plan(cells)
+        if cells and not (self._is_worker or self._distributes or session.config.option.collectonly):
+            self._folder.begin_journal()
 
     def _setup(self) -> Setup:
         chosen = self._options
@@ -228,7 +213,7 @@ class Measuring:
         session.exitstatus = self._results.exit_status(int(session.exitstatus))
         self._results.conclude()
         journal = shown(self._options.journal, self._config.invocation_params.dir)
-        self._resumed = told(self._results.records, self._journaled, journal)
+        self._resumed = told(self._results.records, self._folder.journaled, journal)
         if ended:
             self._attempt(self._store_baselines, session)
         self._attempt(self._write_report, session)

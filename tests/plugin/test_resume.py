@@ -129,3 +129,16 @@ def test_half_a_pair_does_not_count(project: Project) -> None:
     told = project.cell(PP64)
     taken = [told["launches"][1]["started_at"], told["reference_launches"][1]["started_at"]]
     assert taken == [project.journal[number]["launch"]["started_at"] for number in (4, 3)]
+
+
+@pytest.mark.parametrize("arguments", [("-k", "nosuch"), ("--collect-only",), ("nosuch.py",)], ids=" ".join)
+def test_a_run_that_measures_nothing_costs_no_launch_of_the_run_before(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
+    project.run()
+    before = project.journal
+    project.run(*arguments)
+    project.run("--thor-resume")
+
+    assert project.journal == before
+    assert len(project.report["cells"]) == 3

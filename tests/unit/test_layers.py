@@ -26,6 +26,7 @@ FLOORS = {
     4: {
         *("plugin", "declaration", "options", "collection", "suite", "fixtures", "scheduling", "terminal", "command"),
         *("run", "measuring", "results", "listing", "schemas", "benchmark_bridge", "distribution", "finishing"),
+        "report_folder",
     },
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
