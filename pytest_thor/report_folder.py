@@ -1,4 +1,4 @@
-"""The report folder of a run: for one run at a time, and without an earlier report; an earlier journal stays a while."""
+"""The report folder of a run: for one run at a time, without an earlier report; an earlier journal stays a while."""
 
 from __future__ import annotations
 
