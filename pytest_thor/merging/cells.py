@@ -31,11 +31,6 @@ class Joined:
     judgement: Judgement | None = None
 
 
-def place_of(record: CellRecord) -> tuple[str, str, str]:
-    """Return what a cell is found by in a merged report: its matrix, its id, its device."""
-    return record.matrix, record.id, record.device
-
-
 def join(records: Sequence[CellRecord], anchors: Anchors, *, relative: bool) -> Joined:
     """Return one record of a cell that several shards tell of, in whatever order they do.
 
@@ -151,10 +146,10 @@ def _together(measured: Sequence[CellRecord], anchors: Anchors, *, relative: boo
 
 
 def _slowing(measured: Sequence[CellRecord]) -> str | None:
-    """Return what slowed half of the launches or more, as of one run's; None where less was slowed."""
+    """Return what slowed most launches, as of one run's; None where as many were not slowed."""
     slowed = [record for record in measured if record.slowing]
     count, of = (sum(len(record.launches) for record in records) for records in (slowed, measured))
-    return slowed[0].slowing if slowed and 2 * count >= of else None
+    return slowed[0].slowing if 2 * count > of else None
 
 
 def _same_conditions(one: CellRecord, other: CellRecord) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_thor.merging.cells import Joined, concluded, join, outcomes_of, place_of
+from pytest_thor.merging.cells import Joined, concluded, join, outcomes_of
 from pytest_thor.merging.expected import Expected
 from pytest_thor.merging.judging import Anchors, among_all, judgement_of, with_q_of
 from pytest_thor.merging.shards import (
@@ -124,7 +124,7 @@ def _cells(shards: Sequence[Shard], baselines: Path | None, policy: PolicyRecord
     by_place: dict[tuple[str, str, str], list[CellRecord]] = {}
     everything = [record for shard in shards for record in cells_of(shard)]
     for record in everything:
-        by_place.setdefault(place_of(record), []).append(record)
+        by_place.setdefault(record.place, []).append(record)
     shifts = [shard.document.summary.environment for shard in shards]
     relative = any(shift.judged_relative for shift in shifts if shift is not None)
     anchors = Anchors(root=baselines, records=[records[0] for records in by_place.values()])
